@@ -1,0 +1,181 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// NetworkLabel is set on every object that the controller made for a Network;
+// its value is the Network's name.
+const NetworkLabel = "tsunagu.dev/network"
+
+// Network is an L2 or L3 segment that Pods can be attached to: how a node
+// reaches it, how a Pod is attached, its addresses and who may use it. The
+// controller publishes one NetworkAttachmentDefinition of the Network's name
+// in every permitted namespace, so a Pod selects it with the annotation
+// k8s.v1.cni.cncf.io/networks.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,shortName=tnet
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.spec.attachment.kind`
+// +kubebuilder:printcolumn:name="Interface",type=string,JSONPath=`.spec.reach.interface`
+// +kubebuilder:printcolumn:name="Subnets",type=string,JSONPath=`.spec.subnets[*].cidr`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Namespaces",type=integer,JSONPath=`.status.namespaces`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="a Network's name becomes the name of a NetworkAttachmentDefinition and a label value: use at most 63 characters"
+type Network struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   NetworkSpec   `json:"spec"`
+	Status NetworkStatus `json:"status,omitempty"`
+}
+
+// NetworkSpec is what the user wants a Network to be.
+//
+// +kubebuilder:validation:XValidation:rule="!(self.attachment.kind in ['macvlan','host-device']) || (has(self.reach) && has(self.reach.__interface__))",message="attachment kind macvlan and host-device need reach.interface: the node's interface that is on the segment"
+type NetworkSpec struct {
+	// Reach says how a node reaches the segment. Without it the segment
+	// exists on each node alone (kinds ptp and bridge).
+	// +optional
+	Reach *Reach `json:"reach,omitempty"`
+
+	// Attachment says how a Pod is attached.
+	Attachment Attachment `json:"attachment"`
+
+	// Subnets are the segment's addresses. A Pod gets one address from each
+	// subnet. Without subnets Pods are attached at L2 only.
+	// +optional
+	// +listType=map
+	// +listMapKey=cidr
+	// +kubebuilder:validation:MaxItems=8
+	Subnets []Subnet `json:"subnets,omitempty"`
+
+	// Namespaces says which namespaces may use the Network; absent means all.
+	// +optional
+	Namespaces *NamespaceSelector `json:"namespaces,omitempty"`
+}
+
+// Reach is how a node reaches a segment.
+type Reach struct {
+	// Interface is the name of the node's interface that is on the segment.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=15
+	// +kubebuilder:validation:Pattern=`^[^/:\s]+$`
+	Interface string `json:"interface,omitempty"`
+}
+
+// Attachment is how a Pod is attached to a Network.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.mode) || self.kind == 'macvlan'",message="mode is an option of kind macvlan"
+// +kubebuilder:validation:XValidation:rule="!has(self.bridge) || self.kind == 'bridge'",message="bridge is an option of kind bridge"
+type Attachment struct {
+	// Kind is the kind of interface.
+	// +kubebuilder:validation:Enum=macvlan;bridge;ptp;host-device
+	Kind string `json:"kind"`
+
+	// Mode is the macvlan mode; the default is bridge.
+	// +optional
+	// +kubebuilder:validation:Enum=bridge;private;vepa;passthru
+	Mode string `json:"mode,omitempty"`
+
+	// Bridge is the name of the node's bridge for kind bridge; by default one
+	// is made for the Network.
+	// +optional
+	// +kubebuilder:validation:MaxLength=15
+	// +kubebuilder:validation:Pattern=`^[^/:\s]+$`
+	Bridge string `json:"bridge,omitempty"`
+
+	// MTU of the Pod's interface in bytes; the default is that of the segment.
+	// +optional
+	// +kubebuilder:validation:Minimum=68
+	// +kubebuilder:validation:Maximum=65535
+	MTU int32 `json:"mtu,omitempty"`
+}
+
+// Subnet is one subnet of a Network; it becomes an IPPool.
+//
+// +kubebuilder:validation:XValidation:rule="isCIDR(self.cidr)",message="cidr must be an address and prefix length, such as 192.168.10.0/24"
+// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || isIP(self.gateway)",message="gateway must be an IP address"
+// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !isIP(self.gateway) || !isCIDR(self.cidr) || cidr(self.cidr).containsIP(self.gateway)",message="gateway must lie inside cidr"
+type Subnet struct {
+	// CIDR is the subnet, such as 192.168.10.0/24 or fd00:10::/64.
+	// +kubebuilder:validation:MaxLength=64
+	CIDR string `json:"cidr"`
+
+	// Ranges limits the addresses given to Pods to these, each either
+	// "first-last" or a CIDR; by default the whole subnet.
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=100
+	Ranges []string `json:"ranges,omitempty"`
+
+	// Exclude are addresses never given to Pods: an address, a CIDR or
+	// "first-last".
+	// +optional
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MaxLength=100
+	Exclude []string `json:"exclude,omitempty"`
+
+	// Gateway of the subnet; never given to a Pod. It becomes the next hop of
+	// Routes without one, and the Pod's default route if it asks for one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=45
+	Gateway string `json:"gateway,omitempty"`
+
+	// Routes that a Pod gets with an address of this subnet.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	Routes []Route `json:"routes,omitempty"`
+}
+
+// Route is a route of a Pod.
+//
+// +kubebuilder:validation:XValidation:rule="isCIDR(self.dst)",message="dst must be an address and prefix length, such as 10.0.0.0/8"
+// +kubebuilder:validation:XValidation:rule="!has(self.gw) || isIP(self.gw)",message="gw must be an IP address"
+type Route struct {
+	// Dst is the destination prefix.
+	// +kubebuilder:validation:MaxLength=64
+	Dst string `json:"dst"`
+	// GW is the next hop; the default is the subnet's gateway.
+	// +optional
+	// +kubebuilder:validation:MaxLength=45
+	GW string `json:"gw,omitempty"`
+}
+
+// NamespaceSelector selects namespaces; a namespace that is named or matches
+// the selector is permitted.
+type NamespaceSelector struct {
+	// Names of permitted namespaces.
+	// +optional
+	// +listType=set
+	Names []string `json:"names,omitempty"`
+	// Selector on the labels of namespaces.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+}
+
+// NetworkStatus is what became of a Network.
+type NetworkStatus struct {
+	// ObservedGeneration is the generation that the status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Namespaces is the number of namespaces that have the Network's
+	// NetworkAttachmentDefinition.
+	// +optional
+	Namespaces int32 `json:"namespaces,omitempty"`
+	// Conditions: Ready.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// NetworkList is a list of Networks.
+//
+// +kubebuilder:object:root=true
+type NetworkList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Network `json:"items"`
+}

@@ -1,0 +1,112 @@
+# tsunagu: the commands people use. `make help` lists them.
+#
+# Everything a fresh Debian or Ubuntu machine lacks is installed by `make deps`
+# (Go itself is expected); elsewhere `make deps` prints what to install.
+# Big build products (Kubernetes itself) live in ~/.cache/tsunagu, not here.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false
+LAB     ?= lab
+NODES   ?= 3
+
+# Node namespaces, mounts and raw sockets need root; the Go caches stay the user's.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH" GOFLAGS="$(GOFLAGS)")
+
+BINARIES := tsunagu tsunagu-cni tsunagu-agent tsunagu-controller
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------- dependencies
+
+# command:Debian package
+NEEDED := containerd:containerd runc:runc ip:iproute2 nft:nftables busybox:busybox-static \
+          iperf3:iperf3 ping:iputils-ping conntrack:conntrack mount:mount
+# files without a command of their own
+NEEDED_FILES := /usr/lib/cni/macvlan:containernetworking-plugins
+
+.PHONY: deps
+deps: ## install what is missing (Debian/Ubuntu), or print it
+	@command -v go >/dev/null || { echo "Go is missing: install Go 1.26 or newer (https://go.dev/dl)"; exit 1; }
+	@missing=""; \
+	for p in $(NEEDED); do PATH="$$PATH:/usr/sbin:/sbin" command -v "$${p%%:*}" >/dev/null || missing="$$missing $${p##*:}"; done; \
+	for p in $(NEEDED_FILES); do test -e "$${p%%:*}" || missing="$$missing $${p##*:}"; done; \
+	test -z "$$missing" && exit 0; \
+	if command -v apt-get >/dev/null; then \
+	  echo "installing$$missing"; \
+	  $(SUDO) apt-get update -qq; \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else \
+	  echo "please install (Debian's names):$$missing"; exit 1; \
+	fi
+
+# ----------------------------------------------------------------------- build
+
+.PHONY: build
+build: ## build the binaries into bin/
+	@mkdir -p bin
+	@for b in $(BINARIES); do echo "build bin/$$b"; $(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/$$b ./cmd/$$b; done
+	@echo "build bin/tsunagu-lab"; $(GOBUILD) -C lab -ldflags '$(LDFLAGS)' -o ../bin/tsunagu-lab ./cmd/tsunagu-lab
+
+.PHONY: image
+image: ## build the image dist/tsunagu-image.tar (OCI archive, no Docker)
+	go run -C tools ./image -root .. -version '$(VERSION)' -out ../dist/tsunagu-image.tar
+
+.PHONY: generate
+generate: ## regenerate deep copies, CRDs and tables in docs/
+	go generate ./...
+
+# ------------------------------------------------------------------------ demo
+
+.PHONY: demo
+demo: deps build image ## a three-node lab with tsunagu, Pods on several networks, the proof
+	@$(SUDO) bin/tsunagu lab up --name $(LAB) --nodes $(NODES) --image dist/tsunagu-image.tar
+	@$(SUDO) go run -C lab ./cmd/tsunagu-demo -root .. -name $(LAB)
+
+.PHONY: demo-down
+demo-down: ## remove the demo's lab and everything it made
+	@if test -x bin/tsunagu-lab; then $(SUDO) bin/tsunagu-lab down --name $(LAB); \
+	else $(SUDO) go run -C lab ./cmd/tsunagu-lab down --name $(LAB); fi
+
+# ----------------------------------------------------------------------- tests
+
+.PHONY: test
+test: deps lint test-root test-tools test-lab ## every test: pure, namespaces, lab
+
+.PHONY: test-root
+test-root: ## pure and namespace tests of the product
+	$(SUDO) go test -count=1 ./...
+
+.PHONY: test-race
+test-race: ## the same under the race detector
+	$(SUDO) go test -count=1 -race ./...
+
+.PHONY: test-tools
+test-tools:
+	cd tools && go test ./...
+
+.PHONY: test-lab
+test-lab: build image ## the lab's own tests and tsunagu in a real cluster
+	$(SUDO) go test -C lab -count=1 -timeout 60m ./...
+
+.PHONY: lint
+lint: ## vet, format and the pinned linters
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt: $$out"; exit 1; }
+	go vet ./...
+	cd tools && go vet ./...
+	cd lab && go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+
+.PHONY: bench
+bench: deps build ## ratios against the reference plugins and plain routes
+	$(SUDO) go run -C lab ./cmd/tsunagu-bench -root ..
+
+.PHONY: clean
+clean: ## remove build products of this tree
+	rm -rf bin dist

@@ -1,0 +1,27 @@
+package kind
+
+import "net/netip"
+
+// Loopback is the interface lo: Wire sets it up in every sandbox, asked for or not.
+type Loopback struct{ plain }
+
+func parseLoopback(f *fields) (Spec, error) {
+	return Loopback{plain{ignored: f.warnings()}}, f.err
+}
+
+func (Loopback) Type() string { return "loopback" }
+
+func (Loopback) check(a *Attachment) error {
+	if a.IfName != "lo" {
+		return BadConfig{Type: "loopback", Message: "the interface must be lo, asked for was " + a.IfName}
+	}
+	return nil
+}
+
+// plain is the part of a Spec that most kinds leave at its default.
+type plain struct{ ignored []string }
+
+func (p plain) Warnings() []string                      { return p.ignored }
+func (plain) Masquerade() bool                          { return false }
+func (plain) WantsDefault() bool                        { return false }
+func (plain) DefaultGateways(as []Address) []netip.Addr { return gateways(as) }

@@ -1,0 +1,44 @@
+package kind
+
+import "slices"
+
+// Known tells whether a CNI plugin type is built in.
+func Known(typ string) bool { return slices.Contains(Names(), typ) }
+
+// Names lists the built-in types in order.
+func Names() []string {
+	return []string{"bridge", "host-device", "loopback", "macvlan", "pod", "ptp"}
+}
+
+// Parse reads the configuration of one plugin. Errors are Refusals: UnknownKind, BadConfig, Unsupported.
+//
+// Keys of CNI itself (name, ipam, capabilities …) belong to the caller and are passed over. Keys nobody knows are ignored as the
+// reference plugins do, and Spec.Warnings names them.
+func Parse(typ string, raw []byte) (Spec, error) {
+	if !Known(typ) {
+		return nil, UnknownKind{Type: typ}
+	}
+	f, err := readFields(typ, raw)
+	if err != nil {
+		return nil, err
+	}
+	var spec Spec
+	switch typ {
+	case "bridge":
+		spec, err = parseBridge(f)
+	case "host-device":
+		spec, err = parseHostDevice(f)
+	case "loopback":
+		spec, err = parseLoopback(f)
+	case "macvlan":
+		spec, err = parseMacvlan(f)
+	case "pod":
+		spec, err = parsePod(f)
+	case "ptp":
+		spec, err = parsePTP(f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return spec, nil
+}

@@ -1,0 +1,46 @@
+package kind
+
+import "net/netip"
+
+// Wired is an interface as it was made: enough for a CNI result, for Check, and to take it away again. It is stored as JSON.
+type Wired struct {
+	ContainerID string `json:"containerID"`
+	IfName      string `json:"ifName"`
+	Network     string `json:"network,omitempty"`
+	// Type is the kind of interface by its CNI plugin name.
+	Type string `json:"type"`
+	// MAC and MTU of the interface inside the Pod; IfIndex is its index there.
+	MAC     string `json:"mac"`
+	MTU     int    `json:"mtu"`
+	IfIndex int    `json:"ifIndex"`
+	// HostIf is the node's end (pod, ptp, bridge), HostMAC its address. Both are empty for other kinds.
+	HostIf  string `json:"hostIf,omitempty"`
+	HostMAC string `json:"hostMAC,omitempty"`
+	// Master is the node's interface below a macvlan; Bridge the one a bridge port belongs to.
+	Master string `json:"master,omitempty"`
+	Bridge string `json:"bridge,omitempty"`
+	// Addresses and Routes as they are on the interface, default routes included.
+	Addresses []Address `json:"addresses,omitempty"`
+	Routes    []Route   `json:"routes,omitempty"`
+	// HostRoutes lead from the node to the Pod through HostIf.
+	HostRoutes []netip.Prefix `json:"hostRoutes,omitempty"`
+	// Masquerade is set when the configuration asks for ipMasq: the caller hides these addresses behind the node's own.
+	Masquerade []netip.Addr `json:"masquerade,omitempty"`
+	// Device is how a host-device was on the node.
+	Device *Device `json:"device,omitempty"`
+	// Warnings are keys of the configuration that were ignored.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Record is what the caller keeps of a Wired interface until Unwire. An incomplete one is fine for Unwire: ContainerID and IfName
+// are enough for every kind, the rest makes it faster.
+type Record = Wired
+
+// Device is how a host-device was on the node before a Pod took it.
+type Device struct {
+	Name  string `json:"name"`
+	MTU   int    `json:"mtu"`
+	MAC   string `json:"mac"`
+	Alias string `json:"alias,omitempty"`
+	Up    bool   `json:"up"`
+}

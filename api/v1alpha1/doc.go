@@ -8,3 +8,5 @@
 // +kubebuilder:object:generate=true
 // +groupName=tsunagu.dev
 package v1alpha1
+
+//go:generate go tool -modfile=../../tools/go.mod controller-gen object crd paths=. output:crd:dir=../../deploy/crds

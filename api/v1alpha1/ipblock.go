@@ -27,9 +27,14 @@ type IPRegion struct {
 }
 
 // IPRegionSpec is the decision an IPRegion records.
+//
+// +kubebuilder:validation:XValidation:rule="isCIDR(self.cidr)",message="cidr must be an address and prefix length"
+// +kubebuilder:validation:XValidation:rule="self.domain == oldSelf.domain && self.cidr == oldSelf.cidr",message="domain and cidr are the IPRegion's name and do not change"
 type IPRegionSpec struct {
+	// +kubebuilder:validation:MaxLength=63
 	Domain string `json:"domain"`
-	CIDR   string `json:"cidr"`
+	// +kubebuilder:validation:MaxLength=64
+	CIDR string `json:"cidr"`
 	// Unit is the number of addresses of each block, a power of two.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=64
@@ -80,11 +85,16 @@ const (
 )
 
 // IPBlockSpec is the lease of a block.
+//
+// +kubebuilder:validation:XValidation:rule="isCIDR(self.cidr)",message="cidr must be an address and prefix length"
+// +kubebuilder:validation:XValidation:rule="self.domain == oldSelf.domain && self.cidr == oldSelf.cidr && self.owner == oldSelf.owner",message="an IPBlock changes hands only by being deleted and created again: domain, cidr and owner do not change"
 type IPBlockSpec struct {
-	Domain string       `json:"domain"`
-	CIDR   string       `json:"cidr"`
-	Owner  BlockOwner   `json:"owner"`
-	State  IPBlockState `json:"state"`
+	// +kubebuilder:validation:MaxLength=63
+	Domain string `json:"domain"`
+	// +kubebuilder:validation:MaxLength=64
+	CIDR  string       `json:"cidr"`
+	Owner BlockOwner   `json:"owner"`
+	State IPBlockState `json:"state"`
 	// Holes are addresses of the block that belong to somebody else (static
 	// addresses): a bitmap in hexadecimal, lowest address first.
 	// +optional
@@ -146,8 +156,13 @@ type IPAddress struct {
 }
 
 // IPAddressSpec is the binding of one address.
+//
+// +kubebuilder:validation:XValidation:rule="isIP(self.address)",message="address must be an IP address"
+// +kubebuilder:validation:XValidation:rule="self.domain == oldSelf.domain && self.address == oldSelf.address",message="domain and address are the IPAddress's name and do not change"
 type IPAddressSpec struct {
-	Domain  string `json:"domain"`
+	// +kubebuilder:validation:MaxLength=63
+	Domain string `json:"domain"`
+	// +kubebuilder:validation:MaxLength=45
 	Address string `json:"address"`
 	// Pool is the IPPool, if the address came from one.
 	// +optional

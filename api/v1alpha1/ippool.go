@@ -25,6 +25,8 @@ type IPPool struct {
 }
 
 // IPPoolSpec is the intent of an IPPool.
+//
+// +kubebuilder:validation:XValidation:rule="self.cidr == oldSelf.cidr",message="the cidr of an IPPool cannot change, interfaces hold its addresses: make another IPPool"
 type IPPoolSpec struct {
 	// Domain is the name of the address space: within one domain an address
 	// has one owner, whatever pool it came from; two domains may use the same

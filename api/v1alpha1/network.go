@@ -6,6 +6,10 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // its value is the Network's name.
 const NetworkLabel = "tsunagu.dev/network"
 
+// ConditionReady is the condition of Networks and IPPools that says whether
+// the object was carried out.
+const ConditionReady = "Ready"
+
 // Network is an L2 or L3 segment that Pods can be attached to: how a node
 // reaches it, how a Pod is attached, its addresses and who may use it. The
 // controller publishes one NetworkAttachmentDefinition of the Network's name
@@ -21,7 +25,8 @@ const NetworkLabel = "tsunagu.dev/network"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Namespaces",type=integer,JSONPath=`.status.namespaces`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="a Network's name becomes the name of a NetworkAttachmentDefinition and a label value: use at most 63 characters"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="a Network's name becomes the name of a NetworkAttachmentDefinition, of an address domain and a label value: use at most 63 lower-case letters, digits and '-'"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'pods'",message="the name pods is taken by the pod network's own addresses: choose another"
 type Network struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -32,7 +37,11 @@ type Network struct {
 
 // NetworkSpec is what the user wants a Network to be.
 //
-// +kubebuilder:validation:XValidation:rule="!(self.attachment.kind in ['macvlan','host-device']) || (has(self.reach) && has(self.reach.__interface__))",message="attachment kind macvlan and host-device need reach.interface: the node's interface that is on the segment"
+// +kubebuilder:validation:XValidation:rule="!(self.attachment.kind in ['macvlan','host-device']) || (has(self.reach) && has(self.reach.interface))",message="attachment kind macvlan and host-device need reach.interface: the node's interface that is on the segment"
+// +kubebuilder:validation:XValidation:rule="self.attachment.kind != 'ptp' || !has(self.reach) || !has(self.reach.interface)",message="attachment kind ptp is routed and has no uplink: leave reach.interface out, or use kind bridge or macvlan"
+// +kubebuilder:validation:XValidation:rule="!has(self.attachment.bridge) || !has(self.reach) || !has(self.reach.interface) || self.attachment.bridge != self.reach.interface",message="attachment.bridge and reach.interface are one name: the interface becomes a port of the bridge, so they must differ"
+// +kubebuilder:validation:XValidation:rule="!has(self.subnets) || !has(self.attachment.mtu) || self.attachment.mtu >= 1280 || self.subnets.all(s, !isCIDR(s.cidr) || cidr(s.cidr).ip().family() == 4)",message="a network with an IPv6 subnet needs an mtu of at least 1280 (RFC 8200 section 5)"
+// +kubebuilder:validation:XValidation:rule="!has(self.subnets) || self.subnets.all(a, self.subnets.filter(b, isCIDR(a.cidr) && isCIDR(b.cidr) && cidr(a.cidr).containsCIDR(b.cidr)).size() <= 1)",message="subnets of one Network must not overlap"
 type NetworkSpec struct {
 	// Reach says how a node reaches the segment. Without it the segment
 	// exists on each node alone (kinds ptp and bridge).
@@ -62,6 +71,7 @@ type Reach struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=15
 	// +kubebuilder:validation:Pattern=`^[^/:\s]+$`
+	// +kubebuilder:validation:XValidation:rule="!(self in ['lo', '.', '..'])",message="reach.interface must be a network interface of the node, such as eth1"
 	Interface string `json:"interface,omitempty"`
 }
 
@@ -82,6 +92,7 @@ type Attachment struct {
 	// Bridge is the name of the node's bridge for kind bridge; by default one
 	// is made for the Network.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=15
 	// +kubebuilder:validation:Pattern=`^[^/:\s]+$`
 	Bridge string `json:"bridge,omitempty"`
@@ -95,9 +106,15 @@ type Attachment struct {
 
 // Subnet is one subnet of a Network; it becomes an IPPool.
 //
-// +kubebuilder:validation:XValidation:rule="isCIDR(self.cidr)",message="cidr must be an address and prefix length, such as 192.168.10.0/24"
+// +kubebuilder:validation:XValidation:rule="isCIDR(self.cidr)",message="cidr must be an address and prefix length, such as 192.168.10.0/24 or fd00:10::/64"
+// +kubebuilder:validation:XValidation:rule="!isCIDR(self.cidr) || cidr(self.cidr) == cidr(self.cidr).masked()",message="cidr has bits set behind its prefix length: write the subnet's first address, such as 192.168.10.0/24"
 // +kubebuilder:validation:XValidation:rule="!has(self.gateway) || isIP(self.gateway)",message="gateway must be an IP address"
 // +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !isIP(self.gateway) || !isCIDR(self.cidr) || cidr(self.cidr).containsIP(self.gateway)",message="gateway must lie inside cidr"
+// +kubebuilder:validation:XValidation:rule="!has(self.ranges) || self.ranges.all(r, isCIDR(r) || (r.contains('-') && isIP(r.substring(0, r.indexOf('-'))) && isIP(r.substring(r.indexOf('-') + 1))))",message="each of ranges must be first-last or a CIDR, such as 192.168.10.100-192.168.10.199 or 192.168.10.128/25"
+// +kubebuilder:validation:XValidation:rule="!has(self.ranges) || !isCIDR(self.cidr) || self.ranges.all(r, isCIDR(r) ? cidr(self.cidr).containsCIDR(r) : (!r.contains('-') || [r.substring(0, r.indexOf('-')), r.substring(r.indexOf('-') + 1)].all(a, !isIP(a) || cidr(self.cidr).containsIP(a))))",message="each of ranges must lie inside cidr"
+// +kubebuilder:validation:XValidation:rule="!has(self.exclude) || self.exclude.all(r, isIP(r) || isCIDR(r) || (r.contains('-') && isIP(r.substring(0, r.indexOf('-'))) && isIP(r.substring(r.indexOf('-') + 1))))",message="each of exclude must be an address, a CIDR or first-last"
+// +kubebuilder:validation:XValidation:rule="!has(self.routes) || !isCIDR(self.cidr) || self.routes.all(r, !isCIDR(r.dst) || cidr(r.dst).ip().family() == cidr(self.cidr).ip().family())",message="a route must be of the subnet's address family: put IPv6 routes under the IPv6 subnet"
+// +kubebuilder:validation:XValidation:rule="!has(self.routes) || !isCIDR(self.cidr) || self.routes.all(r, !has(r.gw) || !isIP(r.gw) || cidr(self.cidr).containsIP(r.gw) || (ip(r.gw).family() == 6 && ip(r.gw).isLinkLocalUnicast() && cidr(self.cidr).ip().family() == 6))",message="a route's gw must lie inside cidr or be an IPv6 link-local address: a Pod reaches no other next hop on this network"
 type Subnet struct {
 	// CIDR is the subnet, such as 192.168.10.0/24 or fd00:10::/64.
 	// +kubebuilder:validation:MaxLength=64
@@ -149,6 +166,9 @@ type NamespaceSelector struct {
 	// Names of permitted namespaces.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Names []string `json:"names,omitempty"`
 	// Selector on the labels of namespaces.
 	// +optional

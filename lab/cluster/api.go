@@ -1,0 +1,147 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// api is the little of the Kubernetes API that making a lab takes; with it the
+// lab's own module stays free of client-go.
+type api struct {
+	base string
+	http http.Client
+}
+
+func (c *Cluster) api() (*api, error) {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(c.pkiDir(), "admin.crt"), filepath.Join(c.pkiDir(), "admin.key"))
+	if err != nil {
+		return nil, err
+	}
+	ca, err := os.ReadFile(filepath.Join(c.pkiDir(), "ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	return &api{base: c.apiURL(), http: http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		// A proxy of the user's environment has no business here.
+		Proxy:           nil,
+		TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool},
+	}}}, nil
+}
+
+var errNotFound = errors.New("not found")
+
+func (a *api) call(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, a.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	resp, err := a.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, fmt.Errorf("%s %s: %w", method, path, errNotFound)
+	case resp.StatusCode >= 300:
+		return nil, fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, strings.TrimSpace(string(answer[:min(len(answer), 400)])))
+	}
+	return answer, nil
+}
+
+func (a *api) get(ctx context.Context, path string, into any) error {
+	b, err := a.call(ctx, http.MethodGet, path, "", nil)
+	if err != nil || into == nil {
+		return err
+	}
+	return json.Unmarshal(b, into)
+}
+
+// delete of what is absent is success.
+func (a *api) delete(ctx context.Context, path string) error {
+	_, err := a.call(ctx, http.MethodDelete, path, "", nil)
+	if errors.Is(err, errNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (a *api) merge(ctx context.Context, path string, patch any) error {
+	b, err := json.Marshal(patch)
+	if err != nil {
+		return err
+	}
+	_, err = a.call(ctx, http.MethodPatch, path, "application/merge-patch+json", b)
+	return err
+}
+
+// apply creates or changes the object at path to be what the YAML says.
+func (a *api) apply(ctx context.Context, path, yaml string) error {
+	_, err := a.call(ctx, http.MethodPatch, path+"?fieldManager=tsunagu-lab&force=true", "application/apply-patch+yaml", []byte(yaml))
+	return err
+}
+
+// nodeObject is what the lab reads of a Node.
+type nodeObject struct {
+	Metadata struct {
+		Name string `json:"name"`
+		UID  string `json:"uid"`
+	} `json:"metadata"`
+	Spec struct {
+		PodCIDRs []string `json:"podCIDRs"`
+	} `json:"spec"`
+	Status struct {
+		Conditions []struct{ Type, Status, Reason, Message string } `json:"conditions"`
+	} `json:"status"`
+}
+
+// ready tells whether the node can run Pods, and if not, why.
+func (n nodeObject) ready() (bool, string) {
+	for _, c := range n.Status.Conditions {
+		if c.Type == "Ready" {
+			return c.Status == "True", c.Message
+		}
+	}
+	return false, "no status yet"
+}
+
+func (a *api) node(ctx context.Context, name string) (nodeObject, error) {
+	var n nodeObject
+	return n, a.get(ctx, "/api/v1/nodes/"+name, &n)
+}
+
+// await calls f until it succeeds; at the end of the time it gives f's last
+// error, which says more than that time is up.
+func await(ctx context.Context, most time.Duration, f func() error) error {
+	deadline := time.Now().Add(most)
+	for wait := 10 * time.Millisecond; ; wait = min(wait*2, 250*time.Millisecond) {
+		err := f()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package wiring
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Namespace tier: two machines on one segment reach each other until the plug
+// of one is pulled.
+func TestTwoMachinesOnASwitch(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIP: needs root to create network namespaces")
+	}
+	names := []string{"tlwire-switch", "tlwire-a", "tlwire-b"}
+	t.Cleanup(func() {
+		for _, n := range names {
+			if err := DeleteNamespace(n); err != nil {
+				t.Error(err)
+			}
+			if Exists(n) {
+				t.Errorf("namespace %s is still there", n)
+			}
+		}
+		TidyUp()
+	})
+	sw := Switch{Namespace: names[0]}
+	if err := sw.Create([]string{"eth0", "up1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := sw.Create([]string{"eth0", "up1"}); err != nil {
+		t.Fatalf("creating the switch again: %v", err)
+	}
+	addr := []string{"", "172.30.250.11/24", "172.30.250.12/24"}
+	for i, m := range []string{"", "a", "b"} {
+		if m == "" {
+			continue
+		}
+		if err := CreateNamespace(names[i]); err != nil {
+			t.Fatal(err)
+		}
+		if err := Machine(names[i], nil); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // plugging again makes the port anew
+			if err := sw.Plug(Port{Machine: m, Namespace: names[i], Segment: "eth0",
+				MAC: net.HardwareAddr{2, 0, 0, 0, 0, byte(i)}, Addresses: []netip.Prefix{netip.MustParsePrefix(addr[i])}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := sw.Plug(Port{Machine: m, Namespace: names[i], Segment: "up1", Bare: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	var ln net.Listener
+	if err := In(names[2], func() (err error) { ln, err = net.Listen("tcp4", "172.30.250.12:7"); return }); err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	dial := func() error {
+		return In(names[1], func() error {
+			c, err := net.DialTimeout("tcp4", "172.30.250.12:7", time.Second)
+			if err == nil {
+				c.Close()
+			}
+			return err
+		})
+	}
+	if err := dial(); err != nil {
+		t.Errorf("a does not reach b: %v", err)
+	}
+	err := In(names[1], func() error {
+		up, err := netlink.LinkByName("up1")
+		if err != nil {
+			return err
+		}
+		addrs, err := netlink.AddrList(up, netlink.FAMILY_ALL)
+		if len(addrs) != 0 {
+			t.Errorf("bare uplink has addresses: %v", addrs)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := sw.SetPort("b", "eth0", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := dial(); err == nil {
+		t.Error("a reaches b although b's plug is pulled")
+	}
+	if err := sw.SetPort("b", "eth0", true); err != nil {
+		t.Fatal(err)
+	}
+	if err := dial(); err != nil {
+		t.Errorf("a does not reach b after the plug is back: %v", err)
+	}
+}

@@ -1,0 +1,106 @@
+package install
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// keptName holds a foreign file that had our configuration's name. Its ending
+// is none that runtimes load.
+const keptName = ConfName + ".before"
+
+// Want is what should be on the node.
+type Want struct {
+	// Shim is wanted, and is this.
+	Shim []byte
+	// Conf is wanted, and is this; nil before the agent can serve, when what
+	// is there stays.
+	Conf []byte
+	// Gone means that tsunagu leaves the node: neither file is wanted.
+	Gone bool
+}
+
+// Have is what is on the node.
+type Have struct {
+	// Shim and Conf are the files' contents, nil when absent.
+	Shim, Conf []byte
+	// ShimRuns is false when the file is there without permission to execute.
+	ShimRuns bool
+	// Kept is the foreign configuration put aside, nil when there is none.
+	Kept []byte
+	// Confs are all names in the configuration folder.
+	Confs []string
+	// Litter are temporary files of ours that a crash left, as full paths.
+	Litter []string
+}
+
+// Verb is what a Step does.
+type Verb string
+
+// The steps of an installation. Each is one atomic change.
+const (
+	WriteShim   Verb = "write shim"
+	RemoveShim  Verb = "remove shim"
+	WriteConf   Verb = "write configuration"
+	RemoveConf  Verb = "remove configuration"
+	KeepConf    Verb = "put aside the file that had our name"
+	RestoreConf Verb = "put back the file that had our name"
+	RemoveFile  Verb = "remove litter"
+)
+
+// Step is one change to the node's files.
+type Step struct {
+	Verb Verb
+	// Path is set for RemoveFile only.
+	Path string
+}
+
+// Plan says how to get from have to want. Installing, the shim comes before
+// the configuration that names it; leaving, it goes after it.
+func Plan(have Have, want Want) []Step {
+	var steps []Step
+	for _, path := range have.Litter {
+		steps = append(steps, Step{RemoveFile, path})
+	}
+	if want.Gone {
+		return append(steps, leave(have)...)
+	}
+	if want.Shim != nil && (!bytes.Equal(have.Shim, want.Shim) || !have.ShimRuns) {
+		steps = append(steps, Step{Verb: WriteShim})
+	}
+	if want.Conf == nil || bytes.Equal(have.Conf, want.Conf) {
+		return steps
+	}
+	if have.Conf != nil && !Ours(have.Conf) {
+		steps = append(steps, Step{Verb: KeepConf})
+	}
+	return append(steps, Step{Verb: WriteConf})
+}
+
+func leave(have Have) []Step {
+	var steps []Step
+	switch {
+	case have.Conf != nil && !Ours(have.Conf): // somebody put a file of his own there since: it is his
+	case have.Kept != nil:
+		steps = append(steps, Step{Verb: RestoreConf})
+	case have.Conf != nil:
+		steps = append(steps, Step{Verb: RemoveConf})
+	}
+	if have.Shim != nil {
+		steps = append(steps, Step{Verb: RemoveShim})
+	}
+	return steps
+}
+
+// Shadow returns the configuration that a runtime uses instead of ours, or "".
+func Shadow(confs []string) string {
+	first := ""
+	for _, name := range slices.Sorted(slices.Values(confs)) {
+		if loaded(name) && strings.Compare(name, ConfName) < 0 {
+			first = name
+			break
+		}
+	}
+	return first
+}

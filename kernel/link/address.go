@@ -1,0 +1,114 @@
+package link
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// AddressOptions says how an address differs from the kernel's own idea. IPv6 addresses are always used at once, without detection
+// of duplicates: who hands them out knows that they are unique.
+type AddressOptions struct {
+	// NoPrefixRoute leaves out the route to the address's subnet.
+	NoPrefixRoute bool
+}
+
+// AddAddress puts an address on an interface.
+func AddAddress(device string, index int, p netip.Prefix, o AddressOptions) Op {
+	flags := uint32(unix.IFA_F_PERMANENT)
+	if p.Addr().Is6() {
+		flags |= unix.IFA_F_NODAD
+	}
+	if o.NoPrefixRoute {
+		flags |= unix.IFA_F_NOPREFIXROUTE
+	}
+	m := addressMessage(index, p)
+	m.u32(unix.IFA_FLAGS, flags)
+	return Op{what: "add address " + p.String(), device: device, typ: unix.RTM_NEWADDR,
+		flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, body: m}
+}
+
+// DeleteAddress takes an address off an interface.
+func DeleteAddress(device string, index int, p netip.Prefix) Op {
+	return Op{what: "delete address " + p.String(), device: device, typ: unix.RTM_DELADDR, body: addressMessage(index, p)}
+}
+
+// addressMessage is a struct ifaddrmsg with the address.
+func addressMessage(index int, p netip.Prefix) message {
+	m := message{family(p.Addr()), uint8(p.Bits()), 0, 0}
+	m = append32(m, uint32(index))
+	ip := p.Addr().AsSlice()
+	m.attr(unix.IFA_LOCAL, ip)
+	m.attr(unix.IFA_ADDRESS, ip)
+	if b := broadcast(p); b.IsValid() {
+		m.attr(unix.IFA_BROADCAST, b.AsSlice())
+	}
+	return m
+}
+
+// broadcast is the last address of an IPv4 subnet of more than two.
+func broadcast(p netip.Prefix) netip.Addr {
+	if !p.Addr().Is4() || p.Bits() > 30 {
+		return netip.Addr{}
+	}
+	b := p.Addr().As4()
+	for i := p.Bits(); i < 32; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	return netip.AddrFrom4(b)
+}
+
+func family(a netip.Addr) uint8 {
+	if a.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// Address is an address on an interface.
+type Address struct {
+	Index  int
+	Prefix netip.Prefix
+	// Tentative and Duplicate are states of IPv6 detection of duplicates (RFC 4862 clause 5.4).
+	Tentative, Duplicate bool
+}
+
+// Addresses lists the addresses of all interfaces, link-local ones included.
+func (c *Conn) Addresses() ([]Address, error) { return c.AddressesOf(0) }
+
+// AddressesOf lists the addresses of one interface, or of all when index is 0.
+func (c *Conn) AddressesOf(index int) ([]Address, error) {
+	var all []Address
+	body := append32(message{0, 0, 0, 0}, uint32(index))
+	err := c.dump("addresses", unix.RTM_GETADDR, body, func() { all = all[:0] }, func(_ uint16, b []byte) {
+		if a, ok := readAddress(b); ok && (index == 0 || a.Index == index) {
+			all = append(all, a)
+		}
+	})
+	return all, err
+}
+
+func readAddress(b []byte) (a Address, ok bool) {
+	if len(b) < unix.SizeofIfAddrmsg {
+		return a, false
+	}
+	bits, flags := int(b[1]), uint32(b[2])
+	a.Index = int(u32(b[4:]))
+	var local, remote netip.Addr
+	attrs(b[unix.SizeofIfAddrmsg:], func(typ uint16, v []byte) {
+		switch typ {
+		case unix.IFA_LOCAL:
+			local, _ = netip.AddrFromSlice(v)
+		case unix.IFA_ADDRESS:
+			remote, _ = netip.AddrFromSlice(v)
+		case unix.IFA_FLAGS:
+			flags = u32(v)
+		}
+	})
+	if !local.IsValid() {
+		local = remote
+	}
+	a.Prefix = netip.PrefixFrom(local, bits)
+	a.Tentative, a.Duplicate = flags&unix.IFA_F_TENTATIVE != 0, flags&unix.IFA_F_DADFAILED != 0
+	return a, a.Prefix.IsValid()
+}

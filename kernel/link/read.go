@@ -1,0 +1,177 @@
+package link
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"slices"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Link is an interface as the kernel shows it.
+type Link struct {
+	Index int
+	Name  string
+	// Kind is "veth", "bridge", "macvlan", …; "" for hardware.
+	Kind string
+	MAC  net.HardwareAddr
+	MTU  int
+	// Up is the administrative state, Carrier tells that the link below works.
+	Up, Carrier, Loopback bool
+	// Promisc is the promiscuous flag as set by an administrator.
+	Promisc bool
+	// Master is the index of the bridge or bond it belongs to; 0 for none.
+	Master int
+	// Parent is the index of the link below (macvlan) or at the other end (veth), in its own namespace; 0 for none.
+	Parent int
+	Group  uint32
+	Alias  string
+	// Port is set for ports of a bridge.
+	Port PortOptions
+	// Mode of a macvlan: "bridge", "private", "vepa", "passthru".
+	Mode string
+}
+
+// Links lists all interfaces of the namespace.
+func (c *Conn) Links() ([]Link, error) { return c.Ports(0) }
+
+// Ports lists the interfaces that belong to a bridge or bond, or all when master is 0.
+func (c *Conn) Ports(master int) ([]Link, error) {
+	var body message
+	body.info(0, 0, 0)
+	body.u32(unix.IFLA_EXT_MASK, skipStatistics)
+	if master != 0 {
+		body.u32(unix.IFLA_MASTER, uint32(master))
+	}
+	var all []Link
+	err := c.dump("interfaces", unix.RTM_GETLINK, body, func() { all = all[:0] }, func(_ uint16, b []byte) {
+		if l, ok := readLink(b); ok && (master == 0 || l.Master == master) {
+			all = append(all, l)
+		}
+	})
+	return all, err
+}
+
+// skipStatistics is RTEXT_FILTER_SKIP_STATS: counters make up most of a link's message and nobody reads them here.
+const skipStatistics = 1 << 3
+
+// ByName reads one interface. The error is Missing when there is none.
+func (c *Conn) ByName(name string) (Link, error) {
+	var body message
+	body.info(0, 0, 0)
+	body.text(unix.IFLA_IFNAME, name)
+	body.u32(unix.IFLA_EXT_MASK, skipStatistics)
+	return c.get(Op{what: "look up interface", device: name, typ: unix.RTM_GETLINK, body: body})
+}
+
+// ByIndex reads one interface. The error is Missing when there is none.
+func (c *Conn) ByIndex(index int) (Link, error) {
+	var body message
+	body.info(index, 0, 0)
+	body.u32(unix.IFLA_EXT_MASK, skipStatistics)
+	return c.get(Op{what: fmt.Sprintf("look up interface %d", index), typ: unix.RTM_GETLINK, body: body})
+}
+
+func (c *Conn) get(o Op) (found Link, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seq++
+	seq := c.seq
+	if err := c.send(o.encode(nil, seq, 0)); err != nil {
+		return Link{}, &Error{Op: o.String(), Err: err}
+	}
+	for done := false; !done; {
+		if err := c.receive(func(h header, body []byte) error {
+			if h.seq != seq {
+				return nil
+			}
+			done = true
+			if h.typ == unix.NLMSG_ERROR {
+				return o.failure(h, body)
+			}
+			found, _ = readLink(body)
+			return nil
+		}); err != nil {
+			return Link{}, err
+		}
+	}
+	return found, nil
+}
+
+// readLink reads an RTM_NEWLINK message.
+func readLink(b []byte) (Link, bool) {
+	if len(b) < unix.SizeofIfInfomsg || b[0] != unix.AF_UNSPEC {
+		return Link{}, false
+	}
+	flags := binary.NativeEndian.Uint32(b[8:])
+	l := Link{
+		Index:    int(int32(binary.NativeEndian.Uint32(b[4:]))),
+		Up:       flags&unix.IFF_UP != 0,
+		Carrier:  flags&unix.IFF_LOWER_UP != 0,
+		Loopback: flags&unix.IFF_LOOPBACK != 0,
+		Promisc:  flags&unix.IFF_PROMISC != 0,
+	}
+	attrs(b[unix.SizeofIfInfomsg:], func(typ uint16, v []byte) {
+		switch typ {
+		case unix.IFLA_IFNAME:
+			l.Name = text(v)
+		case unix.IFLA_IFALIAS:
+			l.Alias = text(v)
+		case unix.IFLA_ADDRESS:
+			l.MAC = slices.Clone(v)
+		case unix.IFLA_MTU:
+			l.MTU = int(u32(v))
+		case unix.IFLA_MASTER:
+			l.Master = int(u32(v))
+		case unix.IFLA_LINK:
+			l.Parent = int(u32(v))
+		case unix.IFLA_GROUP:
+			l.Group = u32(v)
+		case unix.IFLA_LINKINFO:
+			l.readInfo(v)
+		}
+	})
+	return l, l.Index > 0
+}
+
+func (l *Link) readInfo(b []byte) {
+	attrs(b, func(typ uint16, v []byte) {
+		switch typ {
+		case unix.IFLA_INFO_KIND:
+			l.Kind = text(v)
+		case unix.IFLA_INFO_DATA:
+			if l.Kind == "macvlan" {
+				attrs(v, func(typ uint16, v []byte) {
+					if typ == nl.IFLA_MACVLAN_MODE {
+						l.Mode = modeName(u32(v))
+					}
+				})
+			}
+		case unix.IFLA_INFO_SLAVE_DATA:
+			attrs(v, func(typ uint16, v []byte) {
+				switch typ {
+				case unix.IFLA_BRPORT_MODE:
+					l.Port.Hairpin = len(v) > 0 && v[0] != 0
+				case unix.IFLA_BRPORT_ISOLATED:
+					l.Port.Isolated = len(v) > 0 && v[0] != 0
+				}
+			})
+		}
+	})
+}
+
+func text(v []byte) string {
+	for len(v) > 0 && v[len(v)-1] == 0 {
+		v = v[:len(v)-1]
+	}
+	return string(v)
+}
+
+func u32(v []byte) uint32 {
+	if len(v) < 4 {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(v)
+}

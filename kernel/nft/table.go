@@ -1,0 +1,4 @@
+package nft
+
+// Table is inet tsunagu in one network namespace.
+type Table struct{}

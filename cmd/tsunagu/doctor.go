@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tsunagu-net/tsunagu/doctor"
+)
+
+// checkView is what `doctor --list -o json` prints of a check.
+type checkView struct {
+	Code    string `json:"code"`
+	Title   string `json:"title"`
+	Explain string `json:"explain"`
+}
+
+func (a *app) doctor() *cobra.Command {
+	list := false
+	c := &cobra.Command{
+		Use:   "doctor [CODE...]",
+		Short: "says what is wrong, what it breaks and what to do",
+		Long: `doctor reads the cluster once and makes every check over what it read, or only those of the named codes.
+
+Exit code: 0 nothing found, or only remarks (info); 1 an error was found; 4 warnings and no error.`,
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			var codes []string
+			for _, c := range doctor.Checks() {
+				codes = append(codes, c.Code+"\t"+c.Title)
+			}
+			return codes, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(c *cobra.Command, codes []string) error {
+			checks, err := choose(codes)
+			if err != nil {
+				return err
+			}
+			if list {
+				return a.listChecks(checks)
+			}
+			s, reader, err := a.cluster.snapshot(c.Context(), a.terminal)
+			if err != nil {
+				return err
+			}
+			a.askAgents(c.Context(), reader, s)
+			report := doctor.Run(s, checks)
+			if err := a.show(a.format, report, func(w io.Writer) { printReport(w, a.terminal, report) }); err != nil {
+				return err
+			}
+			switch report.Worst() {
+			case doctor.Error:
+				return verdict(exitFailed)
+			case doctor.Warning:
+				return verdict(exitWarnings)
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&list, "list", false, "explain the checks instead of making them")
+	return c
+}
+
+// choose returns the checks of the named codes, all without a name.
+func choose(codes []string) ([]doctor.Check, error) {
+	all := doctor.Checks()
+	if len(codes) == 0 {
+		return all, nil
+	}
+	var chosen []doctor.Check
+	for _, code := range codes {
+		found := false
+		for _, c := range all {
+			if strings.EqualFold(c.Code, code) {
+				chosen, found = append(chosen, c), true
+			}
+		}
+		if !found {
+			return nil, notFound("tsunagu doctor --list lists them", "there is no check %s", code)
+		}
+	}
+	return chosen, nil
+}
+
+func (a *app) listChecks(checks []doctor.Check) error {
+	v := make([]checkView, len(checks))
+	for i, c := range checks {
+		v[i] = checkView{c.Code, c.Title, c.Explain}
+	}
+	return a.show(a.format, v, func(w io.Writer) {
+		for i, c := range v {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			fmt.Fprintf(w, "%s  %s\n", c.Code, a.bold(c.Title))
+			fmt.Fprint(w, wrap("         ", c.Explain, a.textWidth()))
+		}
+	})
+}
+
+// textWidth is how wide running text is set: as the terminal, and never so
+// wide that it is hard to read.
+func (t terminal) textWidth() int {
+	if w := t.width(); w > 0 && w < 100 {
+		return w
+	}
+	return 100
+}
+
+func printReport(w io.Writer, t terminal, r doctor.Report) {
+	for _, f := range r.Findings {
+		indent := ""
+		if f.CausedBy != nil {
+			indent = "  "
+		}
+		fmt.Fprintf(w, "%s%s  %s  %s\n", indent, t.paint(severityColour(f.Severity), fmt.Sprintf("%-7s", f.Severity)), f.Code, t.bold(f.Object.String()))
+		for _, part := range []struct{ label, text string }{
+			{"cause   ", f.Cause}, {"breaks  ", f.Breaks}, {"fix     ", f.Fix},
+		} {
+			fmt.Fprint(w, wrap(indent+"  "+part.label, part.text, t.textWidth()))
+		}
+		if f.CausedBy != nil {
+			fmt.Fprintf(w, "%s  %s%s, %s\n", indent, "follows from ", f.CausedBy.Code, f.CausedBy.Object)
+		}
+		fmt.Fprintln(w)
+	}
+	for _, s := range r.Skipped {
+		fmt.Fprint(w, wrap("not checked: "+s.Code+" ", fmt.Sprintf("%s (%s)", s.Title, s.Why), t.textWidth()))
+	}
+	fmt.Fprintf(w, "%d checks made, %d left out: %s, %s, %s\n", r.Checks, len(r.Skipped), count(r.Count(doctor.Error), "error"),
+		count(r.Count(doctor.Warning), "warning"), count(r.Count(doctor.Info), "remark"))
+}
+
+func severityColour(s doctor.Severity) string {
+	switch s {
+	case doctor.Error:
+		return "31"
+	case doctor.Warning:
+		return "33"
+	}
+	return "36"
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

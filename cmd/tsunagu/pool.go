@@ -1,0 +1,50 @@
+package main
+
+import (
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+	"github.com/tsunagu-net/tsunagu/doctor"
+)
+
+// poolView is a pool in the answers for programs.
+type poolView struct {
+	Name    string `json:"name"`
+	CIDR    string `json:"cidr"`
+	Domain  string `json:"domain"`
+	Network string `json:"network,omitempty"`
+	Gateway string `json:"gateway,omitempty"`
+	Total   int64  `json:"total"`
+	Used    int64  `json:"used"`
+	Free    int64  `json:"free"`
+	Static  int64  `json:"static"`
+	Blocks  int64  `json:"blocks"`
+}
+
+func viewPools(s *doctor.Snapshot) []poolView {
+	all := []poolView{}
+	for _, p := range s.Pools {
+		all = append(all, viewPool(p))
+	}
+	slices.SortFunc(all, func(a, b poolView) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+func viewPool(p v1alpha1.IPPool) poolView {
+	v := poolView{Name: p.Name, CIDR: p.Spec.CIDR, Domain: p.Spec.Domain, Network: p.Labels[v1alpha1.NetworkLabel], Gateway: p.Spec.Gateway,
+		Total: p.Status.Total, Used: p.Status.Used, Free: p.Status.Free, Static: p.Status.Static, Blocks: p.Status.Blocks}
+	if v.Domain == "" {
+		v.Domain = "default"
+	}
+	return v
+}
+
+func printPools(w io.Writer, t terminal, pools []poolView) {
+	rows := table{header: []string{"POOL", "CIDR", "DOMAIN", "GATEWAY", "USED", "FREE", "TOTAL", "STATIC", "BLOCKS"}, width: t.width()}
+	for _, p := range pools {
+		rows.add(p.Name, p.CIDR, p.Domain, p.Gateway, p.Used, p.Free, p.Total, p.Static, p.Blocks)
+	}
+	rows.print(w, "no pools")
+}

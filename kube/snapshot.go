@@ -1,0 +1,222 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"sync"
+	"time"
+
+	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	crdv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+
+	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+)
+
+// Snapshot is what was read of a cluster for people: one list per resource,
+// each complete as of one resource version, the lists not all of the same.
+type Snapshot struct {
+	Time        time.Time
+	Nodes       []corev1.Node
+	Namespaces  []corev1.Namespace
+	Pods        []corev1.Pod
+	Events      []corev1.Event // of type Warning
+	DaemonSets  []appsv1.DaemonSet
+	Deployments []appsv1.Deployment
+	CRDs        []crdv1.CustomResourceDefinition
+	Definitions []nadv1.NetworkAttachmentDefinition
+	Networks    []v1alpha1.Network
+	Pools       []v1alpha1.IPPool
+	Blocks      []v1alpha1.IPBlock
+	Addresses   []v1alpha1.IPAddress
+	// Unread says why a resource could not be listed: not permitted, or not
+	// known to the API server.
+	Unread map[string]string
+}
+
+// Progress is told how many objects of a resource were read so far.
+type Progress func(resource string, objects int)
+
+// Unreachable is the error of a request that got no answer from an API server,
+// or was refused by it as coming from nobody it knows.
+type Unreachable struct {
+	Host  string
+	Cause error
+}
+
+func (u Unreachable) Error() string { return fmt.Sprintf("ask the API server %s: %v", u.Host, u.Cause) }
+func (u Unreachable) Unwrap() error { return u.Cause }
+
+// Reader reads Snapshots.
+type Reader struct {
+	rest rest.Interface
+	host string
+}
+
+// NewReader makes a Reader. Nothing is sent yet.
+func NewReader(cfg *rest.Config) (*Reader, error) {
+	cfg = rest.CopyConfig(cfg)
+	cfg.QPS, cfg.Burst = 50, 100
+	cfg.ContentType = runtime.ContentTypeJSON
+	cfg.NegotiatedSerializer = serializer.NewCodecFactory(runtime.NewScheme()).WithoutConversion()
+	client, err := rest.UnversionedRESTClientFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the connection to %s: %w", cfg.Host, err)
+	}
+	return &Reader{client, cfg.Host}, nil
+}
+
+// Snapshot lists the named resources, all of them when none is named. A list
+// that is not permitted or not known is noted in Unread; an API server that
+// does not answer is an Unreachable.
+func (r *Reader) Snapshot(ctx context.Context, progress Progress, resources ...string) (*Snapshot, error) {
+	s := &Snapshot{Time: time.Now(), Unread: map[string]string{}}
+	lists := map[string]func(context.Context) error{
+		"nodes":                          into(r, "/api/v1/nodes", "", progress, &s.Nodes),
+		"namespaces":                     into(r, "/api/v1/namespaces", "", progress, &s.Namespaces),
+		"pods":                           into(r, "/api/v1/pods", "", progress, &s.Pods),
+		"events":                         into(r, "/api/v1/events", "type=Warning", progress, &s.Events),
+		"daemonsets":                     into(r, "/apis/apps/v1/daemonsets", "", progress, &s.DaemonSets),
+		"deployments":                    into(r, "/apis/apps/v1/deployments", "", progress, &s.Deployments),
+		"customresourcedefinitions":      into(r, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "", progress, &s.CRDs),
+		"network-attachment-definitions": into(r, "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions", "", progress, &s.Definitions),
+		"networks":                       into(r, ownPath("networks"), "", progress, &s.Networks),
+		"ippools":                        into(r, ownPath("ippools"), "", progress, &s.Pools),
+		"ipblocks":                       into(r, ownPath("ipblocks"), "", progress, &s.Blocks),
+		"ipaddresses":                    into(r, ownPath("ipaddresses"), "", progress, &s.Addresses),
+	}
+	if len(resources) == 0 {
+		for name := range lists {
+			resources = append(resources, name)
+		}
+	}
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(4)
+	for _, name := range resources {
+		read, ok := lists[name]
+		if !ok {
+			return nil, fmt.Errorf("resource %s is not part of a snapshot", name)
+		}
+		group.Go(func() error {
+			err := read(ctx)
+			why, fatal := explain(err)
+			if fatal {
+				return Unreachable{r.host, err}
+			}
+			if why != "" {
+				mu.Lock()
+				s.Unread[name] = why
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func ownPath(resource string) string {
+	return "/apis/" + v1alpha1.GroupName + "/" + v1alpha1.GroupVersion.Version + "/" + resource
+}
+
+// explain sorts what came of a request: fine, a list we have to do without, or
+// no API server that listens to us.
+func explain(err error) (why string, fatal bool) {
+	var status apierrors.APIStatus
+	switch {
+	case err == nil:
+		return "", false
+	case apierrors.IsForbidden(err):
+		return "not permitted", false
+	case apierrors.IsNotFound(err):
+		return "the API server does not know this resource", false
+	case apierrors.IsUnauthorized(err):
+		return "", true
+	case errors.As(err, &status):
+		return err.Error(), false
+	}
+	return "", true
+}
+
+// pageSize is how many objects one request lists.
+const pageSize = 500
+
+// into lists a resource page by page into a slice, which keeps its old value when
+// the list could not be read to its end.
+func into[T any](r *Reader, at, fieldSelector string, progress Progress, to *[]T) func(context.Context) error {
+	resource := path.Base(at)
+	return func(ctx context.Context) error {
+		var all []T
+		next := ""
+		for {
+			request := r.rest.Get().AbsPath(at).Param("limit", strconv.Itoa(pageSize))
+			if fieldSelector != "" {
+				request.Param("fieldSelector", fieldSelector)
+			}
+			if next != "" {
+				request.Param("continue", next)
+			}
+			raw, err := request.Do(ctx).Raw()
+			if apierrors.IsResourceExpired(err) && next != "" {
+				all, next = nil, "" // compacted in the middle: a list of two versions is worse than reading it again
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			var page struct {
+				metav1.ListMeta `json:"metadata"`
+				Items           []T `json:"items"`
+			}
+			if err := json.Unmarshal(raw, &page); err != nil {
+				return apierrors.NewInternalError(fmt.Errorf("the list of %s cannot be read: %w", resource, err))
+			}
+			all = append(all, page.Items...)
+			if progress != nil {
+				progress(resource, len(all))
+			}
+			if next = page.Continue; next == "" {
+				*to = all
+				return nil
+			}
+		}
+	}
+}
+
+// AskPod gets a path from a port of a Pod through the API server.
+func (r *Reader) AskPod(ctx context.Context, namespace, pod string, port int, at string) ([]byte, error) {
+	raw, err := r.rest.Get().AbsPath(fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:%d/proxy%s", namespace, pod, port, at)).Do(ctx).Raw()
+	if err != nil {
+		return nil, fmt.Errorf("ask Pod %s/%s: %w", namespace, pod, err)
+	}
+	return raw, nil
+}
+
+// Version is the API server's version, such as v1.37.2.
+func (r *Reader) Version(ctx context.Context) (string, error) {
+	raw, err := r.rest.Get().AbsPath("/version").Do(ctx).Raw()
+	if err != nil {
+		return "", Unreachable{r.host, err}
+	}
+	var v struct {
+		GitVersion string `json:"gitVersion"`
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return "", Unreachable{r.host, fmt.Errorf("its answer to GET /version is no Kubernetes version: %w", err)}
+	}
+	return v.GitVersion, nil
+}

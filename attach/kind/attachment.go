@@ -40,7 +40,8 @@ type Address struct {
 // Route is one route of an interface.
 type Route struct {
 	Dst netip.Prefix `json:"dst"`
-	// Gateway is the next hop; invalid means the gateway natural to the kind (pod, ptp), else on-link.
+	// Gateway is the next hop; invalid means, as in the reference plugins, the gateway of the interface's addresses (for pod the
+	// link-local one), and on-link when they have none or Scope is link.
 	Gateway netip.Addr `json:"gateway,omitzero"`
 	// MTU and AdvMSS in bytes, Priority (metric) and Table as in CNI 1.1; 0 is the kernel's own choice.
 	MTU      int `json:"mtu,omitempty"`

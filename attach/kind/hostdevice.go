@@ -57,5 +57,3 @@ func parseHostDevice(f *fields) (Spec, error) {
 
 // Type is "host-device".
 func (HostDevice) Type() string { return "host-device" }
-
-func (HostDevice) check(*Attachment) error { return nil }

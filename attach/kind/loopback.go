@@ -1,7 +1,5 @@
 package kind
 
-import "net/netip"
-
 // Loopback is the interface lo: Wire sets it up in every sandbox, asked for or not.
 type Loopback struct{ plain }
 
@@ -17,11 +15,3 @@ func (Loopback) check(a *Attachment) error {
 	}
 	return nil
 }
-
-// plain is the part of a Spec that most kinds leave at its default.
-type plain struct{ ignored []string }
-
-func (p plain) Warnings() []string                      { return p.ignored }
-func (plain) Masquerade() bool                          { return false }
-func (plain) WantsDefault() bool                        { return false }
-func (plain) DefaultGateways(as []Address) []netip.Addr { return gateways(as) }

@@ -38,5 +38,3 @@ func parseMacvlan(f *fields) (Spec, error) {
 
 // Type is "macvlan".
 func (Macvlan) Type() string { return "macvlan" }
-
-func (Macvlan) check(*Attachment) error { return nil }

@@ -1,6 +1,11 @@
 package kind
 
-import "net/netip"
+import (
+	"net"
+	"net/netip"
+
+	"github.com/tsunagu-net/tsunagu/kernel/link"
+)
 
 // Spec is the parsed configuration of one interface. The kinds of this package are the only ones: Loopback, Pod, PTP, Bridge,
 // Macvlan, HostDevice.
@@ -19,4 +24,35 @@ type Spec interface {
 
 	// check refuses an attachment that this kind cannot carry.
 	check(*Attachment) error
+	// link is the MAC and MTU of the configuration; nil and 0 when it has none.
+	link() (net.HardwareAddr, int)
+	// routed tells that the far end is the node's router, so that any gateway is reached over it.
+	routed() bool
+	// ownRoutes are routes that the kind itself brings, before those of the attachment.
+	ownRoutes(*Attachment) []Route
+	// prepare looks up or makes on the node what the interface stands on.
+	prepare(*transaction, *job) error
+	// create is the operation on the node that makes the interface; false when there is nothing to make.
+	create(*transaction, *job) (link.Op, bool)
+	// finish are the operations on the node once the interface exists.
+	finish(*transaction, *job) []link.Op
+	// record adds what only this kind knows.
+	record(*job, *Wired)
 }
+
+// plain is the part of a Spec that most kinds leave at its default.
+type plain struct{ ignored []string }
+
+func (p plain) Warnings() []string                      { return p.ignored }
+func (plain) Masquerade() bool                          { return false }
+func (plain) WantsDefault() bool                        { return false }
+func (plain) DefaultGateways(as []Address) []netip.Addr { return gateways(as) }
+
+func (plain) check(*Attachment) error                   { return nil }
+func (plain) link() (net.HardwareAddr, int)             { return nil, 0 }
+func (plain) routed() bool                              { return false }
+func (plain) ownRoutes(*Attachment) []Route             { return nil }
+func (plain) prepare(*transaction, *job) error          { return nil }
+func (plain) create(*transaction, *job) (link.Op, bool) { return link.Op{}, false }
+func (plain) finish(*transaction, *job) []link.Op       { return nil }
+func (plain) record(*job, *Wired)                       {}

@@ -110,15 +110,21 @@ func (r Route) message(del bool) message {
 
 // Routes lists the unicast routes of all tables and both families, except those that the kernel keeps for its own addresses (local,
 // broadcast, multicast).
-func (c *Conn) Routes() ([]Route, error) {
+func (c *Conn) Routes() ([]Route, error) { return c.RoutesOf(0) }
+
+// RoutesOf lists the routes through one interface, or all when index is 0.
+func (c *Conn) RoutesOf(index int) ([]Route, error) {
 	var all []Route
 	for _, af := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		body := message{af, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+		if index != 0 {
+			body.u32(unix.RTA_OIF, uint32(index))
+		}
 		start := len(all)
 		err := c.dump(fmt.Sprintf("routes of family %d", af), unix.RTM_GETROUTE, body,
 			func() { all = all[:start] },
 			func(_ uint16, b []byte) {
-				if r, ok := readRoute(b); ok {
+				if r, ok := readRoute(b); ok && (index == 0 || r.Index == index) {
 					all = append(all, r)
 				}
 			})

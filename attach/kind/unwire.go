@@ -1,0 +1,126 @@
+package kind
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tsunagu-net/tsunagu/kernel/link"
+	"github.com/tsunagu-net/tsunagu/kernel/netns"
+)
+
+// Unwire removes all interfaces of a sandbox that were made by us, also ones no record speaks of, and what the records say was made
+// on the node. A missing namespace or missing interfaces are success. An error means that something is left, and that trying again
+// may help.
+func (w *Wirer) Unwire(ctx context.Context, nsPath string, records []Record) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("unwire %s: %w", nsPath, context.Cause(ctx))
+	}
+	node, err := w.borrow()
+	if err != nil {
+		return err
+	}
+	defer w.giveIdle(node)
+	seen, failed := w.empty(nsPath, node)
+	if err := w.dropEnds(node, records, seen); err != nil {
+		failed = errors.Join(failed, err)
+	}
+	var bridges []string
+	for _, r := range records {
+		if r.Bridge != "" && !slices.Contains(bridges, r.Bridge) {
+			bridges = append(bridges, r.Bridge)
+		}
+	}
+	if len(bridges) > 0 {
+		w.bridging.Lock()
+		failed = errors.Join(failed, w.dropBridges(node, bridges))
+		w.bridging.Unlock()
+	}
+	if failed != nil {
+		return fmt.Errorf("unwire %s: %w", nsPath, failed)
+	}
+	return nil
+}
+
+// empty takes our interfaces out of a namespace. It returns the names it has seen there.
+func (w *Wirer) empty(nsPath string, node *link.Conn) (seen []string, err error) {
+	ns, err := w.sandbox(nsPath)
+	if _, gone := errors.AsType[NoNamespace](err); gone || nsPath == "" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	pod, reaper, err := dialTwice(ns)
+	if err != nil {
+		return nil, err
+	}
+	defer pod.Close()
+	links, err := pod.Links()
+	if err != nil {
+		reaper.Close()
+		return nil, err
+	}
+	var last link.Link
+	for _, l := range links {
+		if hostIf, was, ok := takenDevice(l); ok {
+			err = errors.Join(err, w.giveBack(pod, node, l, was, hostIf))
+			continue
+		}
+		if l.Group == link.Group {
+			seen = append(seen, l.Name)
+			last = l
+		}
+	}
+	if last.Index == 0 {
+		reaper.Close()
+		return nil, err
+	}
+	return seen, errors.Join(err, w.vanishBy(reaper, link.DeleteGroup(link.Group).Forgiving(), func() bool {
+		_, err := pod.ByIndex(last.Index)
+		return link.Missing(err)
+	}))
+}
+
+// dialTwice opens two sockets in one visit: one to act, one to look.
+func dialTwice(ns *netns.Namespace) (a, b *link.Conn, err error) {
+	err = ns.Do(func() error {
+		if a, err = link.DialHere(); err != nil {
+			return err
+		}
+		if b, err = link.DialHere(); err != nil {
+			a.Close()
+		}
+		return err
+	})
+	return a, b, err
+}
+
+// dropEnds removes ends on the node whose other end was not seen in the Pod: it has gone with its namespace, or is elsewhere.
+func (w *Wirer) dropEnds(node *link.Conn, records []Record, seen []string) error {
+	var failed error
+	for _, r := range records {
+		if slices.Contains(seen, r.IfName) || r.ContainerID == "" {
+			continue
+		}
+		end := HostName(r.ContainerID, r.IfName)
+		l, err := node.ByName(end)
+		if link.Missing(err) {
+			continue
+		}
+		if err == nil {
+			if _, was, ok := takenDevice(l); ok {
+				err = w.restore(node, end, was)
+			} else {
+				err = w.vanish(link.DeleteIndex(end, l.Index).Forgiving(), w.node, func() bool {
+					_, err := node.ByIndex(l.Index)
+					return link.Missing(err)
+				})
+			}
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -113,6 +114,7 @@ func (s Set) Build(ctx context.Context, source string) (string, error) {
 	}
 	dir := filepath.Join(cache, s.Name+"-"+key)
 	if _, err := os.Stat(dir); err == nil {
+		touch(dir)
 		return dir, nil
 	}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
@@ -137,7 +139,33 @@ func (s Set) Build(ctx context.Context, source string) (string, error) {
 	if err := s.compile(ctx, source, unfinished); err != nil {
 		return "", err
 	}
-	return dir, os.Rename(unfinished, dir)
+	if err := os.Rename(unfinished, dir); err != nil {
+		return "", err
+	}
+	prune(cache, s.Name+"-", dir)
+	return dir, nil
+}
+
+// unusedFor is when a finished thing of another key may go.
+const unusedFor = 30 * 24 * time.Hour
+
+// prune removes what earlier sources left in the cache. A use touches a thing,
+// so that a lab that is still up keeps its programs.
+func prune(cache, prefix, keep string) {
+	entries, _ := os.ReadDir(cache)
+	for _, e := range entries {
+		p := filepath.Join(cache, e.Name())
+		info, err := e.Info()
+		if err == nil && strings.HasPrefix(e.Name(), prefix) && p != keep && time.Since(info.ModTime()) > unusedFor {
+			_ = os.RemoveAll(p)
+		}
+	}
+}
+
+// touch says that a thing is used.
+func touch(path string) {
+	now := time.Now()
+	_ = os.Chtimes(path, now, now)
 }
 
 func (s Set) compile(ctx context.Context, source, out string) error {

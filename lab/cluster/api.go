@@ -110,6 +110,9 @@ type nodeObject struct {
 		PodCIDRs []string `json:"podCIDRs"`
 	} `json:"spec"`
 	Status struct {
+		NodeInfo struct {
+			BootID string `json:"bootID"`
+		} `json:"nodeInfo"`
 		Conditions []struct{ Type, Status, Reason, Message string } `json:"conditions"`
 	} `json:"status"`
 }

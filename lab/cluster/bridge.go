@@ -55,7 +55,7 @@ func (c *Cluster) installBridge(ctx context.Context, nodes []Node) error {
 			return err
 		}
 	}
-	return c.bridgeRoutes(ctx, c.state.Nodes)
+	return c.bridgeRoutes(ctx, nodes)
 }
 
 // podCIDRs waits for the controller manager to give the node its ranges.
@@ -139,7 +139,8 @@ func (c *Cluster) bridgeRoutes(ctx context.Context, fresh []Node) error {
 	return nil
 }
 
-// masquerade hides Pods behind their node for all but Pods and nodes.
+// masquerade hides Pods behind their node for all but other Pods: nobody else
+// on the node segment has a route to a Pod.
 func (c *Cluster) masquerade(ctx context.Context, n Node, own []netip.Prefix) error {
 	script := "add table inet lab-bridge\ndelete table inet lab-bridge\ntable inet lab-bridge {\n chain postrouting {\n  type nat hook postrouting priority srcnat;\n"
 	for i, r := range own {
@@ -147,8 +148,7 @@ func (c *Cluster) masquerade(ctx context.Context, n Node, own []netip.Prefix) er
 		if r.Addr().Is6() {
 			family = "ip6"
 		}
-		script += fmt.Sprintf("  %[1]s saddr %[2]s %[1]s daddr != { %[3]s, %[4]s } masquerade\n",
-			family, r, c.plan.PodCIDRs()[i], c.plan.NodeSubnets()[i])
+		script += fmt.Sprintf("  %[1]s saddr %[2]s %[1]s daddr != %[3]s masquerade\n", family, r, c.plan.PodCIDRs()[i])
 	}
 	script += " }\n}\n"
 	return c.script(ctx, n.Name, script, "nft", "-f", "-")

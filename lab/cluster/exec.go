@@ -35,8 +35,13 @@ func (c *Cluster) Become(machine string, argv []string) error {
 	if err != nil {
 		return err
 	}
-	env := append(os.Environ(), "KUBECONFIG="+c.Kubeconfig())
-	return m.Become(c.host, argv, env)
+	// The host's kubeconfig names a port that only the host can reach.
+	os.Unsetenv("KUBECONFIG")
+	if n, ok := c.state.node(machine); ok && n.ControlPlane {
+		os.Setenv("KUBECONFIG", "/etc/kubernetes/admin.conf")
+	}
+	os.Setenv("PATH", os.Getenv("PATH")+":"+c.Bin())
+	return m.Become(c.host, argv, os.Environ())
 }
 
 func (c *Cluster) run(ctx context.Context, machine string, in io.Reader, out io.Writer, argv ...string) error {
@@ -70,7 +75,8 @@ func (c *Cluster) Kubectl(ctx context.Context, stdin string, args ...string) ([]
 	return out, nil
 }
 
-// copyFile keeps the mode.
+// copyFile keeps the mode, and replaces a file in one step: a program that is
+// running can be replaced but not written to.
 func copyFile(from, to string) error {
 	src, err := os.Open(from)
 	if err != nil {
@@ -84,7 +90,7 @@ func copyFile(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
-	dst, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, st.Mode().Perm())
+	dst, err := os.OpenFile(to+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, st.Mode().Perm())
 	if err != nil {
 		return err
 	}
@@ -92,5 +98,8 @@ func copyFile(from, to string) error {
 		dst.Close()
 		return err
 	}
-	return dst.Close()
+	if err := dst.Close(); err != nil {
+		return err
+	}
+	return os.Rename(to+".new", to)
 }

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -289,6 +290,9 @@ func (c *Cluster) AddNode(ctx context.Context, name string, addresses []netip.Ad
 		return Node{}, err
 	}
 	defer unlock()
+	if err := c.ensurePrograms(ctx); err != nil {
+		return Node{}, err
+	}
 	n, err := c.state.newNode(c.plan, name, addresses)
 	if err != nil {
 		return Node{}, err
@@ -355,17 +359,43 @@ func (c *Cluster) RemoveNode(ctx context.Context, name string) error {
 	return c.save()
 }
 
-// LoadImages loads archives into every node.
+// LoadImages loads archives into every node, and into those that join later
+// for as long as the archives are there.
 func (c *Cluster) LoadImages(ctx context.Context, archives []string) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, n := range c.state.Nodes {
-		g.Go(func() error { return c.loadInto(ctx, n.Name, archives) })
+	unlock, err := lock(c.Name())
+	if err != nil {
+		return err
 	}
-	return g.Wait()
+	defer unlock()
+	for i, a := range archives {
+		if archives[i], err = filepath.Abs(a); err != nil {
+			return err
+		}
+		if !slices.Contains(c.state.Options.Images, archives[i]) {
+			c.state.Options.Images = append(c.state.Options.Images, archives[i])
+		}
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for _, n := range c.state.Nodes {
+		g.Go(func() error { return c.loadInto(gctx, n.Name, archives) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return c.save()
 }
 
+// archives are what a fresh node is given.
 func (c *Cluster) archives() []string {
-	return append([]string{c.state.Archive}, c.state.Options.Images...)
+	out := []string{c.state.Archive}
+	for _, a := range c.state.Options.Images {
+		if _, err := os.Stat(a); err != nil {
+			c.say.Say("leaving out image archive %s: %v", a, err)
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 // loadInto streams archives to the node's containerd.

@@ -21,7 +21,7 @@ type need struct{ program, pkg string }
 
 var needs = []need{
 	{"containerd", "containerd"}, {"ctr", "containerd"}, {"runc", "runc"},
-	{"nft", "nftables"}, {"mount", "mount"}, {"go", "golang"},
+	{"nft", "nftables"}, {"mount", "mount"}, {"wget", "wget"}, {"go", "golang"},
 }
 
 // busybox must be the static one: images have no libraries.

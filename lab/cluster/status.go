@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/tsunagu-net/tsunagu/lab/plan"
 	"github.com/tsunagu-net/tsunagu/lab/supervise"
@@ -49,6 +50,9 @@ type MachineStatus struct {
 	SocketOfHost string                    `json:"containerdSocket,omitempty"` // as the host reaches it
 }
 
+// statusPatience is how long Status waits for an API server that hangs.
+const statusPatience = 4 * time.Second
+
 // Status asks every machine and the API server; what does not answer is left
 // out rather than an error.
 func (c *Cluster) Status(ctx context.Context) (Status, error) {
@@ -63,6 +67,8 @@ func (c *Cluster) Status(ctx context.Context) (Status, error) {
 	if err != nil && !os.IsNotExist(err) {
 		return s, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, statusPatience)
+	defer cancel()
 	for _, n := range c.state.Nodes {
 		role := "worker"
 		if n.ControlPlane {

@@ -105,6 +105,19 @@ func (c *Cluster) programs(ctx context.Context) error {
 	})
 }
 
+// ensurePrograms builds again what was removed from the cache since.
+func (c *Cluster) ensurePrograms(ctx context.Context) error {
+	for _, f := range []string{c.state.program("kubelet"), filepath.Join(c.state.CoreDNS, "coredns"), c.state.Archive} {
+		if _, err := os.Stat(f); err != nil {
+			if err := c.programs(ctx); err != nil {
+				return err
+			}
+			return c.save()
+		}
+	}
+	return nil
+}
+
 // link points a name at a file in one step, whatever it was before.
 func link(to, at string) error {
 	tmp := fmt.Sprintf("%s.%d", at, os.Getpid())
@@ -211,9 +224,10 @@ func (c *Cluster) settle(ctx context.Context, fresh []Node) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return c.say.step("loading images", func() error {
+			archives := c.archives()
 			images, ictx := errgroup.WithContext(gctx)
 			for _, n := range fresh {
-				images.Go(func() error { return c.loadInto(ictx, n.Name, c.archives()) })
+				images.Go(func() error { return c.loadInto(ictx, n.Name, archives) })
 			}
 			return images.Wait()
 		})
@@ -255,7 +269,7 @@ func (c *Cluster) awaitNodes(ctx context.Context, nodes []Node) error {
 	}
 	err = c.say.step("waiting for nodes to register", func() error {
 		for _, n := range nodes {
-			err := await(ctx, 90*time.Second, func() error { _, err := client.node(ctx, n.Name); return err })
+			err := await(ctx, 90*time.Second, func() error { return c.registered(ctx, client, n.Name) })
 			if err != nil {
 				return fmt.Errorf("node %s does not register: %w%s%s", n.Name, err, c.logTail(n.Name, "containerd"), c.logTail(n.Name, "kubelet"))
 			}
@@ -275,6 +289,31 @@ func (c *Cluster) awaitNodes(ctx context.Context, nodes []Node) error {
 		return err
 	}
 	return c.AwaitReady(ctx, 120*time.Second)
+}
+
+// registered succeeds when the Node's status is of the machine's present life:
+// after a reboot the object is there, and says what was.
+func (c *Cluster) registered(ctx context.Context, client *api, name string) error {
+	m, err := c.machine(name)
+	if err != nil {
+		return err
+	}
+	root, err := m.Root()
+	if err != nil {
+		return err
+	}
+	boot, err := os.ReadFile(root + "/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return err
+	}
+	n, err := client.node(ctx, name)
+	if err != nil {
+		return err
+	}
+	if n.Status.NodeInfo.BootID != strings.TrimSpace(string(boot)) {
+		return errors.New("its kubelet has not reported since it was started")
+	}
+	return nil
 }
 
 // AwaitReady waits until every running node is Ready, and the cluster's DNS is;
@@ -355,13 +394,8 @@ func repair(ctx context.Context, dir string, s state, o Options) (*Cluster, erro
 		return c, nil
 	}
 	c.say.Say("lab %s exists; starting what is off", o.Name)
-	if _, err := os.Stat(c.state.program("kubelet")); err != nil {
-		if err := c.programs(ctx); err != nil {
-			return c, err
-		}
-		if err := c.save(); err != nil {
-			return c, err
-		}
+	if err := c.ensurePrograms(ctx); err != nil {
+		return c, err
 	}
 	raiseLimits(c.state.Options)
 	if err := c.mark(switchName); err != nil {

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -42,7 +43,7 @@ type Programs struct {
 }
 
 // layout counts changes to what Make puts where.
-const layout = "2"
+const layout = "4"
 
 // Make writes one archive with all images below cache and gives its path. What
 // is there already is kept.
@@ -50,6 +51,10 @@ func Make(p Programs, cache string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, layout, runtime.GOARCH)
 	files := map[string][]byte{}
+	tools, err := hostTools()
+	if err != nil {
+		return "", err
+	}
 	for what, path := range map[string]string{"coredns": p.CoreDNS, "agnhost": p.Agnhost, "busybox": p.Busybox} {
 		b, err := os.ReadFile(path)
 		if err != nil {
@@ -61,8 +66,11 @@ func Make(p Programs, cache string) (string, error) {
 		sum := sha256.Sum256(files[what])
 		h.Write(sum[:])
 	}
+	if err := tools.write(h); err != nil {
+		return "", err
+	}
 	out := filepath.Join(cache, "images-"+hex.EncodeToString(h.Sum(nil))[:16]+".tar")
-	if _, err := os.Stat(out); err == nil {
+	if now := time.Now(); os.Chtimes(out, now, now) == nil {
 		return out, nil
 	}
 	hold, err := pause(runtime.GOARCH)
@@ -84,12 +92,12 @@ func Make(p Programs, cache string) (string, error) {
 	}
 	shell := append(base(), shellTree(files["busybox"], strings.Fields(string(applets)))...)
 	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	busyImage, err := make1(v1.Config{Cmd: []string{"sh"}, Env: env}, shell)
+	busyImage, err := make1(v1.Config{Cmd: []string{"sh"}, Env: env}, shell, tools)
 	if err != nil {
 		return "", err
 	}
 	agnImage, err := make1(v1.Config{Entrypoint: []string{"/agnhost"}, Cmd: []string{"pause"}, Env: env},
-		shell, tree{file("agnhost", files["agnhost"])})
+		shell, tools, tree{file("agnhost", files["agnhost"])})
 	if err != nil {
 		return "", err
 	}
@@ -117,7 +125,18 @@ func Make(p Programs, cache string) (string, error) {
 	if err := f.Close(); err != nil {
 		return "", err
 	}
+	prune(cache)
 	return out, os.Rename(unfinished, out)
+}
+
+// prune removes archives that nobody used for a month.
+func prune(cache string) {
+	archives, _ := filepath.Glob(filepath.Join(cache, "images-*.tar"))
+	for _, a := range archives {
+		if st, err := os.Stat(a); err == nil && time.Since(st.ModTime()) > 30*24*time.Hour {
+			_ = os.Remove(a)
+		}
+	}
 }
 
 // tree is the content of one layer.

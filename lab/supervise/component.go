@@ -199,12 +199,14 @@ func (r *runner) stop(grace time.Duration) error {
 	if pid == 0 {
 		return nil
 	}
-	_ = unix.Kill(pid, unix.SIGTERM)
-	_ = unix.Kill(pid, unix.SIGCONT) // a paused one must wake up to die
-	select {
-	case <-exited:
-		return nil
-	case <-time.After(grace):
+	if grace > 0 {
+		_ = unix.Kill(pid, unix.SIGTERM)
+		_ = unix.Kill(pid, unix.SIGCONT) // a paused one must wake up to die
+		select {
+		case <-exited:
+			return nil
+		case <-time.After(grace):
+		}
 	}
 	_ = unix.Kill(pid, unix.SIGKILL)
 	<-exited

@@ -69,7 +69,7 @@ func Run(m Machine, control net.Listener, listeners map[string]net.Listener) err
 }
 
 // Verbs are what can be done to a component.
-var Verbs = []string{"start", "stop", "kill", "pause", "resume", "restart"}
+var Verbs = []string{"start", "stop", "halt", "kill", "pause", "resume", "restart"}
 
 func (r *runner) do(verb string) error {
 	const grace = 10 * time.Second
@@ -79,6 +79,8 @@ func (r *runner) do(verb string) error {
 		return nil
 	case "stop":
 		return r.stop(grace)
+	case "halt": // stop without asking
+		return r.stop(0)
 	case "restart":
 		if err := r.stop(grace); err != nil {
 			return err

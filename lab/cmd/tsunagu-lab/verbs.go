@@ -29,6 +29,7 @@ var verbs = []verb{
 
 func verbCommand(o *options, v verb) *cobra.Command {
 	var during time.Duration
+	var now bool
 	cmd := &cobra.Command{
 		Use:   v.name + " <node|outside> [component]",
 		Short: fmt.Sprintf("On a machine: %s. On a component: %s", v.machine, v.component),
@@ -38,7 +39,11 @@ func verbCommand(o *options, v verb) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := apply(cmd.Context(), c, v.name, a); err != nil || during == 0 {
+			name := v.name
+			if now && len(a) == 2 {
+				name = "halt"
+			}
+			if err := apply(cmd.Context(), c, name, a); err != nil || during == 0 {
 				return err
 			}
 			// An interrupt ends the waiting, not the undoing.
@@ -51,6 +56,9 @@ func verbCommand(o *options, v verb) *cobra.Command {
 	}
 	if v.undo != "" {
 		cmd.Flags().DurationVar(&during, "for", 0, fmt.Sprintf("%s it again after this time", v.undo))
+	}
+	if v.name == "stop" {
+		cmd.Flags().BoolVar(&now, "now", false, "kill the component instead of asking it; an API server takes up to 10 s to say goodbye")
 	}
 	return cmd
 }

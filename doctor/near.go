@@ -26,9 +26,10 @@ func Nearest(word string, candidates []string) []string {
 	}
 	var near []scored
 	for _, c := range candidates {
-		// A slip in three letters; a word that is part of the other is near too.
+		// Two slips, in long words one in three letters; a word that is part
+		// of the other is near too.
 		d := distance(strings.ToLower(word), strings.ToLower(c))
-		if d <= max(1, len(word)/3) {
+		if d <= max(2, len(word)/3) && d < len(word) {
 			near = append(near, scored{c, d})
 		} else if len(word) > 2 && strings.Contains(c, word) {
 			near = append(near, scored{c, len(c)})
@@ -49,23 +50,27 @@ func Nearest(word string, candidates []string) []string {
 	return names
 }
 
-// distance is the number of letters to insert, remove or replace (Levenshtein).
+// distance is the number of letters to insert, remove, replace or swap with
+// their neighbour (optimal string alignment).
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
+	for i := 1; i <= len(a); i++ {
+		now := make([]int, len(b)+1)
+		now[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
+			now[j] = min(last[j]+1, now[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				now[j] = min(now[j], before[j-2]+1)
+			}
 		}
+		before, last = last, now
 	}
-	return row[len(b)]
+	return last[len(b)]
 }

@@ -37,10 +37,10 @@ func ParseSelections(annotation, namespace string) ([]Selection, error) {
 	}
 	for i := range all {
 		if all[i].Name == "" {
-			return nil, fmt.Errorf("entry %d has no name", i)
+			return nil, fmt.Errorf("element %d has no name", i+1)
 		}
 		if strings.Contains(all[i].Name, "/") {
-			return nil, fmt.Errorf("entry %d: %q has more than one /", i, all[i].Name)
+			return nil, fmt.Errorf("element %d: %q has more than one /", i+1, all[i].Name)
 		}
 		if all[i].Namespace == "" {
 			all[i].Namespace = namespace

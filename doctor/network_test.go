@@ -1,0 +1,66 @@
+package doctor
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+)
+
+func config(text string) func(*Snapshot) {
+	return func(s *Snapshot) { s.Definitions[1].Spec.Config = text }
+}
+
+const hand = "NetworkAttachmentDefinition demo/hand"
+
+var networkDiagnoses = []diagnosis{
+	{"ready", nothing, "TSU3001", nil, ""},
+	{"the controller says why not", func(s *Snapshot) {
+		s.Networks[0].Status.Conditions = []metav1.Condition{{Type: "Ready", Status: "False", Reason: "Overlap", Message: "subnets overlap"}}
+	}, "TSU3001", []string{"error | Network blue | Overlap: subnets overlap"}, ""},
+	{"nobody has looked, for want of a controller", func(s *Snapshot) {
+		s.Networks[0].Status.Conditions = nil
+		s.Deployments[0].Status.ReadyReplicas = 0
+	}, "TSU3001", []string{"error | Network blue | has not said anything"}, "TSU2003"},
+	{"just made", func(s *Snapshot) {
+		s.Networks[0].Status.Conditions = nil
+		s.Networks[0].CreationTimestamp = metav1.NewTime(now)
+	}, "TSU3001", nil, ""},
+
+	{"own definitions", nothing, "TSU3002", nil, ""},
+	{"somebody else's", func(s *Snapshot) { s.Definitions[0].Labels = nil },
+		"TSU3002", []string{"error | Network blue | demo/blue exists | delete network-attachment-definition blue"}, ""},
+	{"in a namespace that is not permitted", func(s *Snapshot) {
+		s.Definitions = append(s.Definitions, definition("default", "blue", `{"type":"ptp"}`))
+	}, "TSU3002", nil, ""},
+	{"in a namespace that a selector permits", func(s *Snapshot) {
+		s.Namespaces[0].Labels = map[string]string{"team": "net"}
+		s.Networks[0].Spec.Namespaces = &v1alpha1.NamespaceSelector{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "net"}}}
+		s.Definitions = append(s.Definitions, definition("default", "blue", `{"type":"ptp"}`))
+	}, "TSU3002", []string{"error | Network blue | default/blue"}, ""},
+
+	{"in order", nothing, "TSU3101", nil, ""},
+	{"a comma is missing", config("{\n  \"type\": \"macvlan\"\n  \"master\": \"up1\"}"),
+		"TSU3101", []string{"error | " + hand + " | line 3, column 3 | edit network-attachment-definition hand"}, ""},
+	{"a text where an object belongs", config(`{"type":"macvlan","ipam":"dhcp"}`), "TSU3101", []string{"error | " + hand + " | line 1 | ipam"}, ""},
+	{"empty", config(" "), "TSU3101", []string{"error | " + hand + " | spec.config is empty"}, ""},
+	{"no plugins", config(`{"plugins":[]}`), "TSU3101", []string{"error | " + hand + " | empty list"}, ""},
+
+	{"built in", nothing, "TSU3102", nil, ""},
+	{"a slip", config(`{"type":"macvlam"}`), "TSU3102", []string{"error | " + hand + ` | "macvlam" is not built in; did you mean macvlan?`}, ""},
+	{"second in a list", config(`{"plugins":[{"type":"ptp"},{"type":"sbr"}]}`), "TSU3102", []string{"error | " + hand + ` | "sbr" (plugins[1])`}, ""},
+	{"a chained one stands first", config(`{"type":"tuning"}`), "TSU3102", []string{"error | " + hand + ` | "tuning"`}, ""},
+	{"no type", config(`{"name":"x"}`), "TSU3102", []string{"error | " + hand + " | without type"}, ""},
+
+	{"built in", nothing, "TSU3103", nil, ""},
+	{"per node", config(`{"type":"macvlan","ipam":{"type":"host-local"}}`), "TSU3103", []string{"error | " + hand + ` | "host-local" | whereabouts`}, ""},
+	{"a slip", config(`{"type":"macvlan","ipam":{"type":"tsungu"}}`), "TSU3103", []string{"error | " + hand + " | did you mean tsunagu?"}, ""},
+	{"no addresses at all", config(`{"type":"macvlan"}`), "TSU3103", nil, ""},
+
+	{"pools are there", nothing, "TSU3104", nil, ""},
+	{"a name that is near", config(`{"type":"macvlan","ipam":{"type":"tsunagu","pools":["blue-v6"]}}`),
+		"TSU3104", []string{"error | " + hand + " | no IPPool blue-v6; did you mean blue-v4?"}, ""},
+	{"not made yet, as the Network is not ready", func(s *Snapshot) {
+		s.Pools = nil
+		s.Networks[0].Status.Conditions[0].Status = metav1.ConditionFalse
+	}, "TSU3104", []string{"error | NetworkAttachmentDefinition demo/blue | no IPPool blue-v4"}, "TSU3001"},
+}

@@ -102,7 +102,7 @@ func (t *transaction) resolve(j *job, cause error) (again bool, err error) {
 func (t *transaction) complete(j *job, l link.Link) bool {
 	j.inside = l
 	want := j.wired()
-	if j.mac != nil {
+	if j.mac != nil && (j.asked || j.taken == nil) {
 		want.MAC = j.mac.String()
 	}
 	if j.mtu > 0 {

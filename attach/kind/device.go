@@ -44,7 +44,14 @@ func (s HostDevice) prepare(t *transaction, j *job) error {
 	for _, l := range inPod {
 		if hostIf, was, ok := takenDevice(l); ok && hostIf == j.hostIf {
 			j.below, j.taken = l, &was
-			return nil
+			if l.Name == j.IfName && t.complete(j, l) {
+				j.kept = true
+				return nil
+			}
+			if err := t.giveBack(t.pod, t.node, l, was, hostIf); err != nil {
+				return err
+			}
+			continue
 		}
 		if l.Name == j.IfName {
 			return NameTaken{IfName: j.IfName, By: describe(l)}

@@ -24,19 +24,34 @@ func Create(name string) (*Namespace, error) {
 		return nil, fmt.Errorf("name network namespace %s: %w", name, err)
 	}
 	f.Close()
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread dies, and the new namespace lives by its mount alone
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			done <- err
-			return
-		}
-		done <- unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
-	}()
-	if err := <-done; err != nil {
+	if err := unshareAt(path); err != nil {
 		return nil, errors.Join(fmt.Errorf("make network namespace %s: %w", name, err), os.Remove(path))
 	}
 	return Open(path)
+}
+
+// unshareAt makes a namespace that lives by its mount at path alone. The thread goes back: were it left to die and happened to be the
+// process's first, it would stay, and /proc/self with it, in the new namespace.
+func unshareAt(path string) error {
+	back, err := home()
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			runtime.UnlockOSThread()
+			done <- err
+			return
+		}
+		err := unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
+		if unix.Setns(back.fd, unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		}
+		done <- err
+	}()
+	return <-done
 }
 
 // Delete removes a name. The namespace itself goes with its last user. A name that does not exist is success.

@@ -114,9 +114,9 @@ func TestScaleWithoutAPIServer(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() {
 		time.Sleep(3 * time.Second)
-		_, err := lab.Tell(context.Background(), "stop", "kube-apiserver")
+		_, err := lab.Tell(context.Background(), "stop", "node1", "kube-apiserver")
 		time.Sleep(20 * time.Second)
-		if _, again := lab.Tell(context.Background(), "start", "kube-apiserver"); err == nil {
+		if _, again := lab.Tell(context.Background(), "start", "node1", "kube-apiserver"); err == nil {
 			err = again
 		}
 		stopped <- err

@@ -147,17 +147,8 @@ spec:
 `))
 	pods, err := lab.Ready(within(t, time.Minute), ns, "name=web", 1)
 	must(t, err)
-	var node struct {
-		Status struct {
-			Addresses []struct{ Type, Address string }
-		}
-	}
-	must(t, lab.Get(within(t, 20*time.Second), &node, "node", "node2"))
-	for _, a := range node.Status.Addresses {
-		if a.Type != "InternalIP" {
-			continue
-		}
-		url := "http://" + netip.AddrPortFrom(netip.MustParseAddr(a.Address), 18080).String() + "/hostname"
+	for _, a := range internalIPs(t, "node2") {
+		url := "http://" + netip.AddrPortFrom(a, 18080).String() + "/hostname"
 		for _, from := range []string{"node1", "node2", "outside"} {
 			said, err := lab.Exec(within(t, 20*time.Second), from, "busybox", "wget", "-q", "-O", "-", "-T", "5", url)
 			must(t, err)

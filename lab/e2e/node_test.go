@@ -70,7 +70,9 @@ func elsewhere(t *testing.T, v6 bool) string {
 func internalIPs(t *testing.T, node string) []netip.Addr {
 	t.Helper()
 	var object struct {
-		Status struct{ Addresses []struct{ Type, Address string } }
+		Status struct {
+			Addresses []struct{ Type, Address string }
+		}
 	}
 	must(t, lab.Get(within(t, 20*time.Second), &object, "node", node))
 	var found []netip.Addr

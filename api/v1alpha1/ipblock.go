@@ -40,6 +40,14 @@ type IPRegionSpec struct {
 	// +kubebuilder:validation:Maximum=64
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the unit of an IPRegion does not change; delete the region when it has no blocks"
 	Unit int32 `json:"unit"`
+	// Draining is set by the controller before it deletes a region that
+	// nobody needs: it marks, then looks whether any block exists, then
+	// deletes or takes the mark back. Whoever creates a block does the
+	// opposite, creates and then reads the region again, and withdraws the
+	// unused block if the region is draining, gone or another one (other UID
+	// or unit). So at least one of the two sees the other.
+	// +optional
+	Draining bool `json:"draining,omitempty"`
 }
 
 // IPRegionList is a list of IPRegions.

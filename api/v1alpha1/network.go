@@ -39,6 +39,7 @@ type Network struct {
 //
 // +kubebuilder:validation:XValidation:rule="!(self.attachment.kind in ['macvlan','host-device']) || (has(self.reach) && has(self.reach.interface))",message="attachment kind macvlan and host-device need reach.interface: the node's interface that is on the segment"
 // +kubebuilder:validation:XValidation:rule="self.attachment.kind != 'ptp' || !has(self.reach) || !has(self.reach.interface)",message="attachment kind ptp is routed and has no uplink: leave reach.interface out, or use kind bridge or macvlan"
+// +kubebuilder:validation:XValidation:rule="self.attachment.kind != 'ptp' || (has(self.subnets) && self.subnets.size() > 0)",message="attachment kind ptp is routed and needs subnets"
 // +kubebuilder:validation:XValidation:rule="!has(self.attachment.bridge) || !has(self.reach) || !has(self.reach.interface) || self.attachment.bridge != self.reach.interface",message="attachment.bridge and reach.interface are one name: the interface becomes a port of the bridge, so they must differ"
 // +kubebuilder:validation:XValidation:rule="!has(self.subnets) || !has(self.attachment.mtu) || self.attachment.mtu >= 1280 || self.subnets.all(s, !isCIDR(s.cidr) || cidr(s.cidr).ip().family() == 4)",message="a network with an IPv6 subnet needs an mtu of at least 1280 (RFC 8200 section 5)"
 // +kubebuilder:validation:XValidation:rule="!has(self.subnets) || self.subnets.all(a, self.subnets.filter(b, isCIDR(a.cidr) && isCIDR(b.cidr) && cidr(a.cidr).containsCIDR(b.cidr)).size() <= 1)",message="subnets of one Network must not overlap"

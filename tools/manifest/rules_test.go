@@ -39,7 +39,8 @@ var networkRules = []rule{
 	{"misspelt field", network("{attachment: {kind: bridge, mtuu: 9000}}"), "unknown field"},
 	{"macvlan without interface", network("{attachment: {kind: macvlan}}"), "need reach.interface"},
 	{"host-device without interface", network("{attachment: {kind: host-device}, reach: {}}"), "need reach.interface"},
-	{"ptp with interface", network("{attachment: {kind: ptp}, reach: {interface: up1}}"), "ptp is routed and has no uplink"},
+	{"ptp with interface", network("{attachment: {kind: ptp}, reach: {interface: up1}, subnets: [{cidr: 10.0.0.0/8}]}"), "ptp is routed and has no uplink"},
+	{"ptp without addresses", network("{attachment: {kind: ptp}}"), "ptp is routed and needs subnets"},
 	{"mode of a bridge", network("{attachment: {kind: bridge, mode: vepa}}"), "mode is an option of kind macvlan"},
 	{"unknown mode", network("{attachment: {kind: macvlan, mode: passthrough}, reach: {interface: up1}}"), `supported values: "bridge", "private", "vepa", "passthru"`},
 	{"bridge of a macvlan", network("{attachment: {kind: macvlan, bridge: br0}, reach: {interface: up1}}"), "bridge is an option of kind bridge"},
@@ -127,7 +128,7 @@ func TestChangeRules(t *testing.T) {
 		{"block cidr", block("10.0.0.0/26", "a"), block("10.0.0.64/26", "a"), "changes hands only by being deleted"},
 		{"region unit", region("64"), region("32"), "the unit of an IPRegion does not change"},
 		{"address", address("10.0.0.1"), address("10.0.0.2"), "do not change"},
-		{"network kind", network("{attachment: {kind: bridge}}"), network("{attachment: {kind: ptp}}"), ""},
+		{"network kind", network("{attachment: {kind: bridge}}"), network("{attachment: {kind: macvlan}, reach: {interface: up1}}"), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before, after := parse(t, c.before), parse(t, c.after)

@@ -1,0 +1,101 @@
+// Command tsunagu-controller carries out Networks, counts pools and releases
+// what lost nodes left behind. Pods start without it; new Networks do not.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+
+	"github.com/tsunagu-net/tsunagu/kube/controller"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// The heap is small and its garbage large (decoded lists): collecting at half
+// the usual growth costs little and keeps the process below 40 MiB.
+const gcPercent = 50
+
+func main() {
+	// A set of its own: controller-runtime adds flags to the common one.
+	flags := flag.NewFlagSet("tsunagu-controller", flag.ExitOnError)
+	var o controller.Options
+	kubeconfig := flags.String("kubeconfig", "", "how to reach the API server; empty for the Pod's service account")
+	level := flags.String("log-level", "info", "debug, info, warn or error")
+	show := flags.Bool("version", false, "print the version and exit")
+	flags.StringVar(&o.Namespace, "namespace", envOr("POD_NAMESPACE", "tsunagu-system"), "namespace of the leader's Lease")
+	flags.BoolVar(&o.Elect, "leader-elect", true, "act only when elected; needed as soon as there are two")
+	flags.StringVar(&o.MetricsAddress, "metrics-address", ":9872", "where /metrics is served; 0 for nowhere")
+	flags.StringVar(&o.HealthAddress, "health-address", "127.0.0.1:9873", "where /healthz and /readyz are served; 0 for nowhere")
+	flags.DurationVar(&o.Quarantine, "node-quarantine", time.Minute, "how long a node must be gone, with no Pods left, before its addresses are given to others")
+	flags.Parse(os.Args[1:]) // exits on error
+	if *show {
+		fmt.Println("tsunagu-controller", version)
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *kubeconfig, *level, o); err != nil {
+		fmt.Fprintln(os.Stderr, "tsunagu-controller:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, kubeconfig, level string, o controller.Options) error {
+	var at slog.Level
+	if err := at.UnmarshalText([]byte(level)); err != nil {
+		return fmt.Errorf("-log-level: %w", err)
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: at}))
+	klog.SetLogger(logr.FromSlogHandler(log.Handler()))
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	cfg, err := config(kubeconfig)
+	if err != nil {
+		return err
+	}
+	cfg.UserAgent = "tsunagu-controller/" + version
+	m, err := controller.New(cfg, o, log)
+	if err != nil {
+		return err
+	}
+	log.Info("starting", "version", version)
+	return m.Start(ctx)
+}
+
+// config reads how to reach the API server. It is not kube's, which would
+// bring the agent's rooms into this binary.
+func config(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
+		cfg, err := rest.InClusterConfig()
+		if err != nil {
+			return nil, fmt.Errorf("read the service account: %w", err)
+		}
+		return cfg, nil
+	}
+	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig %s: %w", kubeconfig, err)
+	}
+	return cfg, nil
+}
+
+func envOr(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}

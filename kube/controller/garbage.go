@@ -1,0 +1,183 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+)
+
+// sweepEvery is how often garbage is looked for.
+const sweepEvery = 10 * time.Second
+
+// garbage releases the blocks and addresses of nodes that are gone
+// (research/ipam.md 6.5, I6) and regions that nobody needs (I2).
+type garbage struct {
+	client.Client               // reads are from the cache: hints only
+	live          client.Reader // reads are not: evidence
+	graves        *graveyard
+	events        events.EventRecorder
+	log           *slog.Logger
+	said          map[ownerID]string
+	idle          map[types.UID]time.Time // regions, since when nobody needs them
+}
+
+// Start sweeps until ctx ends.
+func (g *garbage) Start(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := g.sweep(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			g.log.Error("sweep", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// NeedLeaderElection makes the manager run one sweeper only.
+func (g *garbage) NeedLeaderElection() bool { return true }
+
+func (g *garbage) sweep(ctx context.Context, now time.Time) error {
+	lost, err := g.lost(ctx)
+	if err != nil {
+		return err
+	}
+	owners := map[ownerID]bool{}
+	var errs []error
+	for owner, objects := range lost {
+		owners[owner] = true
+		errs = append(errs, g.bury(ctx, owner, objects, now))
+	}
+	g.graves.keep(owners)
+	for o := range g.said {
+		if !owners[o] {
+			delete(g.said, o)
+		}
+	}
+	return errors.Join(append(errs, g.sweepRegions(ctx, now))...)
+}
+
+// lost returns the objects whose owner is not among the nodes in the cache.
+func (g *garbage) lost(ctx context.Context) (map[ownerID][]client.Object, error) {
+	var nodes metav1.PartialObjectMetadataList
+	nodes.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NodeList"))
+	if err := g.List(ctx, &nodes); err != nil {
+		return nil, err
+	}
+	alive := map[string]bool{}
+	for _, n := range nodes.Items {
+		alive[string(n.UID)] = true
+	}
+	lost := map[ownerID][]client.Object{}
+	var blocks v1alpha1.IPBlockList
+	if err := g.List(ctx, &blocks); err != nil {
+		return nil, err
+	}
+	for i, b := range blocks.Items {
+		if o := (ownerID{b.Spec.Owner.Node, b.Spec.Owner.NodeUID}); !alive[o.UID] {
+			lost[o] = append(lost[o], &blocks.Items[i])
+		}
+	}
+	var addresses v1alpha1.IPAddressList
+	if err := g.List(ctx, &addresses); err != nil {
+		return nil, err
+	}
+	for i, a := range addresses.Items {
+		if o := (ownerID{a.Spec.Owner.Node, a.Spec.Owner.NodeUID}); !alive[o.UID] {
+			lost[o] = append(lost[o], &addresses.Items[i])
+		}
+	}
+	return lost, nil
+}
+
+// bury looks at one lost node and releases its objects when its time has come.
+func (g *garbage) bury(ctx context.Context, owner ownerID, objects []client.Object, now time.Time) error {
+	e, err := g.evidence(ctx, owner)
+	if err != nil {
+		return fmt.Errorf("look for node %s (UID %s): %w", owner.Name, owner.UID, err)
+	}
+	release, why := g.graves.look(owner, e, now)
+	if !release {
+		g.report(owner, len(objects), why)
+		return nil
+	}
+	var errs []error
+	for _, o := range objects {
+		uid, version := o.GetUID(), o.GetResourceVersion()
+		err := g.Delete(ctx, o, client.Preconditions{UID: &uid, ResourceVersion: &version})
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil: // changed since: the next sweep looks again
+			errs = append(errs, fmt.Errorf("release %s of lost node %s: %w", title(o), owner.Name, err))
+		default:
+			g.log.Info("released, its node is gone", "object", title(o), "node", owner.Name, "nodeUID", owner.UID, "quarantine", g.graves.quarantine)
+			g.events.Eventf(o, nil, corev1.EventTypeNormal, "Released", "Release", "node %s (UID %s) is gone, has no Pods left, and the quarantine of %s is over", owner.Name, owner.UID, g.graves.quarantine)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// evidence reads live whether anything of a node is left.
+func (g *garbage) evidence(ctx context.Context, owner ownerID) (evidence, error) {
+	var e evidence
+	var node corev1.Node
+	err := g.live.Get(ctx, client.ObjectKey{Name: owner.Name}, &node)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return e, err
+	}
+	if err == nil {
+		e.NodeUID = string(node.UID)
+		if e.NodeUID == owner.UID {
+			return e, nil
+		}
+	}
+	// Past the cache and without a resource version: a quorum read.
+	var pods corev1.PodList
+	if err := g.live.List(ctx, &pods, client.MatchingFields{"spec.nodeName": owner.Name}); err != nil {
+		return e, err
+	}
+	for i := range pods.Items {
+		if p := &pods.Items[i]; mayBeOf(p, &node, e.NodeUID != "") {
+			e.Pods = append(e.Pods, p.Namespace+"/"+p.Name)
+		}
+	}
+	slices.Sort(e.Pods)
+	return e, nil
+}
+
+// mayBeOf tells whether a Pod may be one that the lost node ran. Without a
+// successor every Pod of the name is. A successor's own Pods were created after
+// it, both times by the API server's clock, which counts seconds; Pods on the
+// host's network never had an address of ours.
+func mayBeOf(p *corev1.Pod, successor *corev1.Node, succeeded bool) bool {
+	if !succeeded {
+		return true
+	}
+	return !p.Spec.HostNetwork && !p.CreationTimestamp.After(successor.CreationTimestamp.Time)
+}
+
+// report says once why a lost node's objects are kept.
+func (g *garbage) report(owner ownerID, objects int, why string) {
+	kind, _, _ := strings.Cut(why, ";")
+	if g.said[owner] == kind {
+		return
+	}
+	g.said[owner] = kind
+	g.log.Info("node is not in the cluster; its addresses are kept for now", "node", owner.Name, "nodeUID", owner.UID, "objects", objects, "why", why)
+}

@@ -18,6 +18,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -149,8 +150,10 @@ func (c *Cluster) runDir() string { return filepath.Join(runDir, c.Name()) }
 func (c *Cluster) nodeDir(node string) string { return filepath.Join(c.dir, "nodes", node) }
 
 // lock keeps two commands from changing one lab at a time. The kernel lets go
-// of it when the holder dies, however that happens.
+// of it when the holder dies, however that happens; that takes a moment, for
+// which it waits.
 func lock(name string) (func(), error) {
+	deadline := time.Now().Add(3 * time.Second)
 	if err := os.MkdirAll(runDir, 0o755); err != nil {
 		return nil, err
 	}
@@ -164,6 +167,10 @@ func lock(name string) (func(), error) {
 			b := make([]byte, 20)
 			n, _ := f.Read(b)
 			f.Close()
+			if time.Now().Before(deadline) {
+				time.Sleep(20 * time.Millisecond)
+				continue
+			}
 			return nil, fmt.Errorf("lab %s is being changed by process %s; wait for it, or end it", name, strings.TrimSpace(string(b[:n])))
 		}
 		// The holder before us may have removed the file we opened.

@@ -33,8 +33,13 @@ func CreateNamespace(name string) error {
 	if Exists(name) {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+	unlock, err := lockDir()
+	if err != nil {
+		return fmt.Errorf("creating network namespace %s: %w", name, err)
+	}
+	defer unlock()
+	if err := shareDir(); err != nil {
+		return fmt.Errorf("creating network namespace %s: %w", name, err)
 	}
 	f, err := os.OpenFile(Path(name), os.O_CREATE|os.O_RDONLY, 0o444)
 	if err != nil {
@@ -68,8 +73,67 @@ func DeleteNamespace(name string) error {
 	return nil
 }
 
-// TidyUp removes the directory of named namespaces when nobody has one.
-func TidyUp() { _ = os.Remove(dir) }
+// TidyUp removes the directory of named namespaces, and the mount on it, when
+// nobody has one.
+func TidyUp() {
+	if _, err := os.Stat(dir); err != nil {
+		return
+	}
+	unlock, err := lockDir()
+	if err != nil {
+		return
+	}
+	defer unlock()
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		return
+	}
+	_ = unix.Unmount(dir, unix.MNT_DETACH) // not a mount is fine
+	_ = os.Remove(dir)
+}
+
+// shareDir makes the directory a shared mount of its own, exactly as iproute2
+// does before its first namespace. If we left that to it, its mount would cover
+// ours, and they could not be removed until it goes.
+func shareDir() error {
+	err := unix.Mount("", dir, "", unix.MS_SHARED|unix.MS_REC, "")
+	if errors.Is(err, unix.EINVAL) { // not a mount yet
+		if err := unix.Mount(dir, dir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("binding %s to itself: %w", dir, err)
+		}
+		err = unix.Mount("", dir, "", unix.MS_SHARED|unix.MS_REC, "")
+	}
+	if err != nil {
+		return fmt.Errorf("sharing %s: %w", dir, err)
+	}
+	return nil
+}
+
+// lockDir makes the directory and locks it against other labs that come and go
+// at the same time.
+func lockDir() (func(), error) {
+	for {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+		f, err := os.Open(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed by another between the two
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+			f.Close()
+			return nil, err
+		}
+		mine, err1 := f.Stat()
+		there, err2 := os.Stat(dir)
+		if err1 == nil && err2 == nil && os.SameFile(mine, there) {
+			return func() { f.Close() }, nil
+		}
+		f.Close()
+	}
+}
 
 // In runs f on a thread inside the namespace.
 func In(name string, f func() error) error {

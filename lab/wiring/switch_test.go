@@ -4,11 +4,43 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 )
+
+// Namespace tier: iproute2 and the lab use one directory; whoever comes first,
+// each must be able to remove its own.
+func TestBesideIPRoute2(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIP: needs root to create network namespaces")
+	}
+	ip := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %v: %v\n%s", args, err, out)
+		}
+	}
+	if err := CreateNamespace("tlbeside-a"); err != nil {
+		t.Fatal(err)
+	}
+	ip("netns", "add", "tlbeside-b")
+	if err := CreateNamespace("tlbeside-c"); err != nil {
+		t.Fatal(err)
+	}
+	ip("netns", "exec", "tlbeside-c", "true")
+	for _, n := range []string{"tlbeside-a", "tlbeside-b", "tlbeside-c"} {
+		if err := DeleteNamespace(n); err != nil {
+			t.Error(err)
+		}
+		if Exists(n) {
+			t.Errorf("%s is still there", n)
+		}
+	}
+	TidyUp()
+}
 
 // Namespace tier: two machines on one segment reach each other until the plug
 // of one is pulled.

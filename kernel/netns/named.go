@@ -19,6 +19,9 @@ func Create(name string) (*Namespace, error) {
 	if err := os.MkdirAll(Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make %s: %w", Dir, err)
 	}
+	if err := share(); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL, 0o444)
 	if err != nil {
 		return nil, fmt.Errorf("name network namespace %s: %w", name, err)
@@ -28,6 +31,20 @@ func Create(name string) (*Namespace, error) {
 		return nil, errors.Join(fmt.Errorf("make network namespace %s: %w", name, err), os.Remove(path))
 	}
 	return Open(path)
+}
+
+// share makes Dir a shared mount, as `ip netns add` does: were it done later, names made before would hide below it.
+func share() error {
+	err := unix.Mount("", Dir, "none", unix.MS_SHARED|unix.MS_REC, "")
+	if errors.Is(err, unix.EINVAL) { // not a mount yet
+		if err = unix.Mount(Dir, Dir, "none", unix.MS_BIND|unix.MS_REC, ""); err == nil {
+			err = unix.Mount("", Dir, "none", unix.MS_SHARED|unix.MS_REC, "")
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("share %s: %w", Dir, err)
+	}
+	return nil
 }
 
 // unshareAt makes a namespace that lives by its mount at path alone. The thread goes back: were it left to die and happened to be the

@@ -72,7 +72,7 @@ func viewNetworks(s *doctor.Snapshot) []networkView {
 		all = append(all, v)
 	}
 	slices.SortFunc(all, func(a, b networkView) int {
-		return cmp.Or(-strings.Compare(a.Source, b.Source), strings.Compare(a.Name, b.Name))
+		return cmp.Or(strings.Compare(a.Source, b.Source), strings.Compare(a.Name, b.Name))
 	})
 	return all
 }

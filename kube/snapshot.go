@@ -18,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 
@@ -69,7 +70,9 @@ func NewReader(cfg *rest.Config) (*Reader, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS, cfg.Burst = 50, 100
 	cfg.ContentType = runtime.ContentTypeJSON
-	cfg.NegotiatedSerializer = serializer.NewCodecFactory(runtime.NewScheme()).WithoutConversion()
+	scheme := runtime.NewScheme() // knows the API server's errors; lists are read as plain JSON
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	client, err := rest.UnversionedRESTClientFor(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the connection to %s: %w", cfg.Host, err)
@@ -152,8 +155,13 @@ func explain(err error) (why string, fatal bool) {
 	return "", true
 }
 
-// pageSize is how many objects one request lists.
-const pageSize = 500
+const (
+	// pageSize is how many objects one request lists.
+	pageSize = 500
+	// retries is how often a request is sent again after a broken connection or
+	// when the API server asks to come back; people wait for it.
+	retries = 2
+)
 
 // into lists a resource page by page into a slice, which keeps its old value when
 // the list could not be read to its end.
@@ -163,14 +171,14 @@ func into[T any](r *Reader, at, fieldSelector string, progress Progress, to *[]T
 		var all []T
 		next := ""
 		for {
-			request := r.rest.Get().AbsPath(at).Param("limit", strconv.Itoa(pageSize))
+			request := r.rest.Get().MaxRetries(retries).AbsPath(at).Param("limit", strconv.Itoa(pageSize))
 			if fieldSelector != "" {
 				request.Param("fieldSelector", fieldSelector)
 			}
 			if next != "" {
 				request.Param("continue", next)
 			}
-			raw, err := request.Do(ctx).Raw()
+			raw, err := answer(request.Do(ctx))
 			if apierrors.IsResourceExpired(err) && next != "" {
 				all, next = nil, "" // compacted in the middle: a list of two versions is worse than reading it again
 				continue
@@ -197,9 +205,17 @@ func into[T any](r *Reader, at, fieldSelector string, progress Progress, to *[]T
 	}
 }
 
+// answer is the body of a result, or the error in the API server's own words.
+func answer(result rest.Result) ([]byte, error) {
+	if err := result.Error(); err != nil {
+		return nil, err
+	}
+	return result.Raw()
+}
+
 // AskPod gets a path from a port of a Pod through the API server.
 func (r *Reader) AskPod(ctx context.Context, namespace, pod string, port int, at string) ([]byte, error) {
-	raw, err := r.rest.Get().AbsPath(fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:%d/proxy%s", namespace, pod, port, at)).Do(ctx).Raw()
+	raw, err := answer(r.rest.Get().MaxRetries(0).AbsPath(fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:%d/proxy%s", namespace, pod, port, at)).Do(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("ask Pod %s/%s: %w", namespace, pod, err)
 	}
@@ -208,7 +224,7 @@ func (r *Reader) AskPod(ctx context.Context, namespace, pod string, port int, at
 
 // Version is the API server's version, such as v1.37.2.
 func (r *Reader) Version(ctx context.Context) (string, error) {
-	raw, err := r.rest.Get().AbsPath("/version").Do(ctx).Raw()
+	raw, err := answer(r.rest.Get().AbsPath("/version").Do(ctx))
 	if err != nil {
 		return "", Unreachable{r.host, err}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/tsunagu-net/tsunagu/kube"
 )
 
@@ -100,7 +102,7 @@ func hintFor(cause error) string {
 		return "the name does not resolve: is the kubeconfig of another place? --context chooses a cluster"
 	case strings.Contains(text, "x509"):
 		return "the certificate does not fit: the kubeconfig is of another cluster, or of an earlier one at this address"
-	case strings.Contains(text, "nauthorized") || strings.Contains(text, "credentials"):
+	case apierrors.IsUnauthorized(cause) || strings.Contains(text, "credentials"):
 		return "the API server does not know you: renew the credentials of the kubeconfig"
 	case strings.Contains(text, "context deadline exceeded") || strings.Contains(text, "i/o timeout") || strings.Contains(text, "no route to host") || strings.Contains(text, "Client.Timeout"):
 		return "no answer: check the way to that address, or the proxy settings; --timeout gives it longer"

@@ -147,7 +147,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case code != 0:
 		w.WriteHeader(code)
 		reason := map[int]string{403: "Forbidden", 404: "NotFound", 401: "Unauthorized"}[code]
-		fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d}`, reason, code)
+		fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d,"message":%q}`, reason, code, reason)
 	case r.URL.Path == "/version":
 		fmt.Fprint(w, `{"gitVersion":"v1.37.2"}`)
 	case strings.HasSuffix(r.URL.Path, "/proxy/status"):

@@ -157,4 +157,3 @@ func describe(r *http.Request) (verb, resource string) {
 	}
 	return verb, resource
 }
-

@@ -1,0 +1,196 @@
+package attach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/attach/shimrpc"
+	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/kernel/netns"
+)
+
+// add attaches a Pod: find it, plan, take addresses, wire, reply. From the moment something may have been made there is a record of it
+// in the log, so that a crash at any instruction leaves nothing that nobody knows of. An error means that all of it was undone, or that
+// the sweep goes on undoing it.
+func (s *Server) add(ctx context.Context, r *request) ([]byte, error) {
+	began := time.Now()
+	release, err := s.sandboxes.take(ctx, r.ContainerID)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.sandboxes.interruptible(r.ContainerID, cancel)
+	defer s.sandboxes.interruptible(r.ContainerID, nil)
+
+	if old, ok := s.records.get(r.ContainerID); ok && old.State == Gone && r.Started != 0 && r.Started < old.Deleted {
+		return nil, &Refusal{Reason: ReasonDeleted, Message: "the sandbox was deleted while this call waited", Code: shimrpc.CodeTryAgainLater}
+	}
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	pod, err := s.Pods.Pod(ctx, r.pod.Namespace, r.pod.Name, r.pod.UID)
+	if err != nil {
+		return nil, unknownPod(err)
+	}
+	s.stage("ADD", "pod", began)
+	wired, err := s.attach(ctx, r, pod)
+	if err != nil {
+		return nil, s.refuse(ctx, pod, err)
+	}
+	return result(r.version, r.NetNS, wired)
+}
+
+func unknownPod(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return &Refusal{Reason: ReasonUnknownPod, Message: err.Error(), Fix: "none needed if the Pod was just deleted", Code: shimrpc.CodeTryAgainLater}
+	}
+	if errors.Is(err, ErrUnavailable) {
+		return &Refusal{Reason: ipam.Unavailable, Message: err.Error(), Fix: "none needed once the API server answers: the call is repeated", Code: shimrpc.CodeTryAgainLater}
+	}
+	return err
+}
+
+// refuse tells the Pod why it is not attached.
+func (s *Server) refuse(ctx context.Context, pod Pod, err error) error {
+	if ctx.Err() != nil { // nobody waits any more: there is nothing that the Pod's owner could mend
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
+	if errors.Is(err, ErrUnavailable) {
+		err = unknownPod(err)
+	}
+	refusal := refused(err)
+	s.Events.Warn(pod, refusal.Reason, refusal.note())
+	return refusal
+}
+
+// attach does the work of an ADD and gives the interface on the pod network.
+func (s *Server) attach(ctx context.Context, r *request, pod Pod) (kind.Wired, error) {
+	began := time.Now()
+	ns, err := netns.Open(r.NetNS)
+	if err != nil {
+		return kind.Wired{}, kind.NoNamespace{Path: r.NetNS, Err: err}
+	}
+	defer ns.Close()
+	if old, ok := s.records.get(r.ContainerID); ok && old.State != Gone {
+		if old.State == Wired && old.NetNSID == ns.ID() && old.UID == pod.UID && s.Wirer.Check(ctx, r.NetNS, old.Interfaces) == nil {
+			return old.Interfaces[0], nil // said twice: nothing to do
+		}
+		if err := s.remove(ctx, old, r.NetNS); err != nil { // what an attempt left that was cut short
+			return kind.Wired{}, err
+		}
+	}
+	plan, err := s.planner.plan(ctx, pod, r.network, r.IfName)
+	if err != nil {
+		return kind.Wired{}, err
+	}
+	began = s.stage("ADD", "plan", began)
+	record := Record{
+		ContainerID: r.ContainerID, State: Wiring, Since: time.Now(), NetNS: r.NetNS, NetNSID: ns.ID(),
+		Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID, Network: r.network, Ports: r.ports,
+	}
+	for _, one := range plan {
+		record.Intended = append(record.Intended, one.sel.IfName)
+	}
+	if err := s.records.put(record); err != nil {
+		return kind.Wired{}, err
+	}
+	if record, err = s.make(ctx, record, plan, began); err != nil {
+		s.undo(ctx, record)
+		return kind.Wired{}, err
+	}
+	s.reports.add(record)
+	return record.Interfaces[0], nil
+}
+
+// make takes addresses and wires what the record intends. The caller undoes the record that it gives back with an error.
+func (s *Server) make(ctx context.Context, record Record, plan []planned, began time.Time) (Record, error) {
+	for i := range plan {
+		if err := s.takeAddresses(ctx, record, &plan[i]); err != nil {
+			return record, fmt.Errorf("%s: %w", plan[i].where(), err)
+		}
+	}
+	list, err := attachments(record.ContainerID, plan)
+	if err != nil {
+		return record, err
+	}
+	began = s.stage("ADD", "address", began)
+	release, err := s.wiring(ctx)
+	if err != nil {
+		return record, err
+	}
+	defer release()
+	began = s.stage("ADD", "queue", began)
+	if record.Interfaces, err = s.Wirer.Wire(ctx, record.NetNS, list); err != nil {
+		return record, err
+	}
+	began = s.stage("ADD", "wire", began)
+	if ports := record.ports(); len(ports.Mappings)+len(ports.Masquerade) > 0 {
+		if err := s.Ports.Set(ctx, ports); err != nil {
+			return record, err
+		}
+		s.stage("ADD", "ports", began)
+	}
+	if ctx.Err() != nil {
+		return record, context.Cause(ctx)
+	}
+	record.State = Wired
+	return record, s.records.put(record)
+}
+
+// where names the interface in messages.
+func (p planned) where() string {
+	if p.sel.Index == 0 {
+		return "pod network (" + p.sel.IfName + ")"
+	}
+	return p.sel.where()
+}
+
+// takeAddresses takes the addresses of one interface, and puts them into the order in which they were wanted.
+func (s *Server) takeAddresses(ctx context.Context, record Record, p *planned) error {
+	p.grants = slices.Clone(p.fixed)
+	if len(p.wants) == 0 {
+		return nil
+	}
+	taken, err := s.Addresses.Take(ctx, ipam.Owner{
+		Key:       ipam.Key{ContainerID: record.ContainerID, IfName: p.sel.IfName},
+		Namespace: record.Namespace, Pod: record.Pod, UID: record.UID, Network: p.net.Ref,
+	}, p.wants)
+	if err != nil {
+		return err
+	}
+	p.grants = append(taken, p.fixed...)
+	return nil
+}
+
+// undo takes everything back after a failed ADD, also when nobody waits any more. What cannot be taken back now is left to the sweep.
+func (s *Server) undo(ctx context.Context, record Record) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	if err := s.remove(ctx, record, record.NetNS); err != nil {
+		s.Log.Warn("an attachment that failed is not undone yet", "container", record.ContainerID, "err", err)
+	}
+}
+
+// addedNotes are the words of the Event per interface that others look for.
+func addedNotes(record Record) []string {
+	var notes []string
+	for i, w := range record.Interfaces {
+		var ips []string
+		for _, a := range w.Addresses {
+			ips = append(ips, a.Prefix.String())
+		}
+		from := w.Network
+		if i == 0 {
+			from = record.Network
+		}
+		notes = append(notes, fmt.Sprintf("Add %s [%s] from %s", w.IfName, strings.Join(ips, " "), from))
+	}
+	return notes
+}

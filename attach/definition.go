@@ -1,0 +1,93 @@
+package attach
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Definition is a network attachment definition, unread.
+type Definition struct {
+	Namespace, Name string
+	// Network is the Network that the controller made it of; "" for one made by hand.
+	Network string
+	// Resource is the device resource it asks for (annotation k8s.v1.cni.cncf.io/resourceName).
+	Resource string
+	// Config is spec.config.
+	Config string
+}
+
+func (d Definition) String() string { return d.Namespace + "/" + d.Name }
+
+// Definitions finds network attachment definitions.
+type Definitions interface {
+	// Definition finds one, if need be by asking the API server: the error is ErrNotFound only when it answered so.
+	Definition(ctx context.Context, namespace, name string) (Definition, error)
+	// All lists what is known, to find near names.
+	All() []Definition
+}
+
+// Namespaces are the rules about networks of other namespaces.
+type Namespaces struct {
+	// Isolation limits Pods to the definitions of their own namespace and of Global ones.
+	Isolation bool
+	// Global are namespaces whose definitions all Pods may use.
+	Global []string
+}
+
+// permit checks that a Pod of namespace may use a definition. Definitions of Networks may be used in their own namespace only: the
+// Network says which namespaces have one.
+func (n Namespaces) permit(namespace string, d Definition) error {
+	if d.Namespace == namespace {
+		return nil
+	}
+	if d.Network != "" {
+		return refusef(ReasonNamespaceRefused,
+			fmt.Sprintf("select %q without a namespace, and permit namespace %s in spec.namespaces of Network %s", d.Name, namespace, d.Network),
+			"Network %s is published per namespace, a Pod of namespace %s may not use the one of namespace %s", d.Network, namespace, d.Namespace)
+	}
+	if n.Isolation && !slices.Contains(n.Global, d.Namespace) {
+		return refusef(ReasonNamespaceRefused,
+			fmt.Sprintf("define the network in namespace %s, or have the administrator add %s to the agent's global namespaces", namespace, d.Namespace),
+			"namespace isolation enabled, annotation violates permission, pod is in namespace %s but refers to target namespace %s",
+			namespace, d.Namespace)
+	}
+	return nil
+}
+
+// unknownNetwork says that there is no definition, and what may have been meant.
+func unknownNetwork(s Selection, podNamespace string, all []Definition) *Refusal {
+	var here, published, elsewhere []string
+	for _, d := range all {
+		switch {
+		case d.Namespace == s.Namespace:
+			here = append(here, d.Name)
+		case d.Name == s.Name && d.Network != "":
+			published = append(published, d.Namespace)
+		case d.Name == s.Name:
+			elsewhere = append(elsewhere, d.String())
+		}
+	}
+	r := refusef(ReasonUnknownNetwork, "", "cannot find a network-attachment-definition (%s) in namespace (%s)", s.Name, s.Namespace)
+	slices.Sort(elsewhere)
+	slices.Sort(here)
+	switch meant := near(s.Name, here); {
+	case len(published) > 0:
+		r.Message += fmt.Sprintf("; Network %s is not published there", s.Name)
+		r.Fix = fmt.Sprintf("permit namespace %s in spec.namespaces of Network %s", podNamespace, s.Name)
+	case len(meant) > 0:
+		r.Message += "; near names there: " + strings.Join(meant, ", ")
+		r.Fix = fmt.Sprintf("write %q in the annotation, or create the network", meant[0])
+	case len(elsewhere) > 0:
+		r.Message += "; of that name there is " + strings.Join(elsewhere[:min(3, len(elsewhere))], ", ")
+		r.Fix = fmt.Sprintf("write %q in the annotation, or create the network in namespace %s", elsewhere[0], s.Namespace)
+	case len(here) > 0:
+		r.Message += "; there are: " + strings.Join(here[:min(5, len(here))], ", ")
+		r.Fix = "correct the annotation, or create the network"
+	default:
+		r.Message += "; there are none in that namespace"
+		r.Fix = fmt.Sprintf("create the network attachment definition, or a Network that permits namespace %s", s.Namespace)
+	}
+	return r
+}

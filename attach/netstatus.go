@@ -1,0 +1,47 @@
+package attach
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/tsunagu-net/tsunagu/attach/kind"
+)
+
+// networkStatus is one entry of the Pod's network-status (Multi-Net spec 1.3 section 5.1), with the fields in the order that the
+// published client library writes.
+type networkStatus struct {
+	Name      string   `json:"name"`
+	Interface string   `json:"interface,omitempty"`
+	IPs       []string `json:"ips,omitempty"`
+	MAC       string   `json:"mac,omitempty"`
+	MTU       int      `json:"mtu,omitempty"`
+	Default   bool     `json:"default,omitempty"`
+	DNS       struct{} `json:"dns"`
+	Gateway   []string `json:"gateway,omitempty"`
+}
+
+// statusOf renders the network-status of a sandbox: the pod network first, under the name of the CNI configuration, then the others
+// in the annotation's order.
+func statusOf(network string, interfaces []kind.Wired) (string, error) {
+	var entries []networkStatus
+	for i, w := range interfaces {
+		e := networkStatus{Name: w.Network, Interface: w.IfName, MAC: w.MAC, MTU: w.MTU, Default: i == 0}
+		if i == 0 {
+			e.Name = network
+		}
+		for _, a := range w.Addresses {
+			e.IPs = append(e.IPs, a.Prefix.Addr().String())
+		}
+		for _, r := range w.Routes {
+			if r.Dst.Bits() == 0 && r.Gateway.IsValid() && r.Table == 0 {
+				e.Gateway = append(e.Gateway, r.Gateway.String())
+			}
+		}
+		entries = append(entries, e)
+	}
+	raw, err := json.MarshalIndent(entries, "", "    ")
+	if err != nil {
+		return "", fmt.Errorf("render the network-status: %w", err)
+	}
+	return string(raw), nil
+}

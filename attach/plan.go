@@ -1,0 +1,168 @@
+package attach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/ipam"
+)
+
+// planned is one interface that a Pod is going to get.
+type planned struct {
+	sel   Selection
+	net   Network
+	wants []ipam.Want
+	// fixed are addresses that no pool manages; grants all that it got.
+	fixed, grants []ipam.Grant
+}
+
+// planner resolves what a Pod asks for. It changes nothing.
+type planner struct {
+	definitions Definitions
+	pools       Pools
+	namespaces  Namespaces
+	podNetwork  PodNetwork
+}
+
+// plan lists the interfaces of a Pod: the pod network's first, then what the annotation selects. Everything that can be refused
+// without trying is refused here, before anything was made.
+func (p planner) plan(ctx context.Context, pod Pod, network, ifName string) ([]planned, error) {
+	first, err := p.podInterface(network, ifName)
+	if err != nil {
+		return nil, err
+	}
+	selections, err := ParseSelections(pod.Networks, pod.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	all := []planned{first}
+	for _, s := range selections {
+		one, err := p.resolve(ctx, pod, s)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.where(), err)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// podInterface is the interface on the pod network.
+func (p planner) podInterface(network, ifName string) (planned, error) {
+	one := planned{sel: Selection{IfName: ifName, WantsDefault: true}, net: Network{Ref: network, Spec: kind.Pod{}, MTU: p.podNetwork.MTU()}}
+	for _, pool := range p.podNetwork.Pools() {
+		one.wants = append(one.wants, ipam.Want{Pool: pool})
+	}
+	if len(one.wants) == 0 {
+		return one, notReady("this node has no podCIDR",
+			"let the controller manager allocate them (--allocate-node-cidrs, --cluster-cidr), or set spec.podCIDRs of the Node")
+	}
+	return one, nil
+}
+
+func (p planner) resolve(ctx context.Context, pod Pod, s Selection) (planned, error) {
+	one := planned{sel: s}
+	d, err := p.definitions.Definition(ctx, s.Namespace, s.Name)
+	if errors.Is(err, ErrNotFound) {
+		return one, unknownNetwork(s, pod.Namespace, p.definitions.All())
+	}
+	if err != nil {
+		return one, err
+	}
+	if err := p.namespaces.permit(pod.Namespace, d); err != nil {
+		return one, err
+	}
+	if one.net, err = ParseDefinition(d); err != nil {
+		return one, err
+	}
+	one.wants, one.fixed, err = s.wants(ctx, one.net, p.pools)
+	return one, err
+}
+
+// attachments makes complete attachments of interfaces that have their addresses, and decides who owns the default routes: a network
+// that the Pod's annotation says so of, else the pod network.
+func attachments(containerID string, all []planned) ([]kind.Attachment, error) {
+	var list []kind.Attachment
+	owned := map[bool]bool{} // by Is4
+	for _, one := range slices.Backward(all) {
+		a := kind.Attachment{
+			ContainerID: containerID, IfName: one.sel.IfName, Network: one.net.Ref, Spec: one.net.Spec,
+			MAC: one.sel.MAC, MTU: one.net.MTU,
+		}
+		if len(a.MAC) == 0 {
+			a.MAC = one.net.MAC
+		}
+		for _, g := range one.grants {
+			a.Addresses = append(a.Addresses, kind.Address{Prefix: g.Address, Gateway: g.Gateway})
+			for _, r := range g.Routes {
+				route := kind.Route{Dst: r.Dst, Gateway: r.Gateway}
+				if !slices.ContainsFunc(a.Routes, func(o kind.Route) bool { return o.Dst == route.Dst && o.Gateway == route.Gateway }) {
+					a.Routes = append(a.Routes, route)
+				}
+			}
+		}
+		if one.sel.WantsDefault {
+			gateways, err := one.defaults(a)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", one.sel.where(), err)
+			}
+			for _, gw := range gateways {
+				if one.sel.Index == 0 && owned[gw.Is4()] {
+					continue // the pod network has what nobody else asked for
+				}
+				if owned[gw.Is4()] {
+					return nil, refusef(ReasonBadDefaultRoute, "keep default-route on one of them",
+						"%s: another network of the annotation has the default route of that family already", one.sel.where())
+				}
+				owned[gw.Is4()] = true
+				a.DefaultRoute = append(a.DefaultRoute, gw)
+			}
+		}
+		list = append(list, a)
+	}
+	slices.Reverse(list)
+	return list, nil
+}
+
+// defaults are the gateways by which the Pod leaves when this interface has the default route.
+func (p planned) defaults(a kind.Attachment) ([]netip.Addr, error) {
+	if len(p.sel.DefaultRoute) == 0 {
+		gateways := p.net.Spec.DefaultGateways(a.Addresses)
+		for _, address := range a.Addresses { // kinds without a gateway of their own leave by the subnet's
+			gw := address.Gateway
+			if gw.IsValid() && !slices.ContainsFunc(gateways, func(o netip.Addr) bool { return o.Is4() == gw.Is4() }) {
+				gateways = append(gateways, gw)
+			}
+		}
+		if len(gateways) == 0 && p.sel.Index > 0 {
+			return nil, refusef(ReasonBadDefaultRoute, "name it in default-route, or give the network's subnet a gateway",
+				"default-route is asked for without a gateway, and the network has none")
+		}
+		return gateways, nil
+	}
+	for _, gw := range p.sel.DefaultRoute {
+		reached := slices.ContainsFunc(a.Addresses, func(o kind.Address) bool {
+			return o.Prefix.Masked().Contains(gw) || o.Gateway == gw || gw.Is6() && gw.IsLinkLocalUnicast() && o.Prefix.Addr().Is6()
+		})
+		if !reached && p.net.Spec.Type() != "ptp" {
+			var have []string
+			for _, o := range a.Addresses {
+				have = append(have, o.Prefix.String())
+			}
+			return nil, refusef(ReasonBadDefaultRoute, "name a gateway inside the network's subnet",
+				"default-route %s cannot be reached from the interface's addresses (%s)", gw, joined(have))
+		}
+	}
+	return p.sel.DefaultRoute, nil
+}
+
+func joined(words []string) string {
+	if len(words) == 0 {
+		return "none"
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,72 @@
+package attach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tsunagu-net/tsunagu/ipam"
+)
+
+// Pools finds IPPools.
+type Pools interface {
+	// Pool finds one, if need be by asking the API server: the error is ErrNotFound only when it answered so.
+	Pool(ctx context.Context, name string) (ipam.Pool, error)
+	// Names lists what is known, to find near names.
+	Names() []string
+}
+
+// Addresses gives out addresses (ipam.Allocator).
+type Addresses interface {
+	// Take gives all or nothing, and the same again for the same key.
+	Take(ctx context.Context, owner ipam.Owner, wants []ipam.Want) ([]ipam.Grant, error)
+	// Free takes back what an interface has; nothing is fine.
+	Free(ctx context.Context, key ipam.Key) error
+	// Held lists who has what.
+	Held() []ipam.Holding
+}
+
+// PodNetwork is the network that every Pod is on.
+type PodNetwork interface {
+	// Pools are the prefixes of this node's Pods, at most one per family. None means that the node has not been given any yet.
+	Pools() []ipam.Pool
+	// MTU of the Pods' interfaces in bytes.
+	MTU() int
+}
+
+// wants says which addresses an interface needs of a network.
+func (s Selection) wants(ctx context.Context, n Network, pools Pools) ([]ipam.Want, []ipam.Grant, error) {
+	var named []ipam.Pool
+	for _, name := range n.IPAM.PoolNames {
+		pool, err := pools.Pool(ctx, name)
+		if errors.Is(err, ErrNotFound) {
+			return nil, nil, unknownPool(n, name, pools.Names())
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		named = append(named, pool)
+	}
+	wants, fixed, err := n.IPAM.Wants(named, s.requested())
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, ip := range s.IPs {
+		for _, w := range wants {
+			if w.Static == ip.Addr && ip.Bits >= 0 && ip.Bits != w.Pool.Prefix.Bits() && ip.Bits != ip.Addr.BitLen() {
+				return nil, nil, refusef(ReasonBadAddress, fmt.Sprintf("ask for %s/%d, or without a length", ip.Addr, w.Pool.Prefix.Bits()),
+					"address %s/%d is asked for, and the subnet of pool %s is %s", ip.Addr, ip.Bits, w.Pool.Name, w.Pool.Prefix)
+			}
+		}
+	}
+	return wants, fixed, nil
+}
+
+func unknownPool(n Network, name string, have []string) error {
+	r := refusef(ReasonUnknownPool, "create the IPPool, or correct ipam.pools of the network's configuration",
+		"network-attachment-definition %s takes addresses from IPPool %s, which does not exist", n.Ref, name)
+	if meant := near(name, have); len(meant) > 0 {
+		r.Message += fmt.Sprintf("; near names: %s", joined(meant))
+	}
+	return r
+}

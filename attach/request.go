@@ -1,0 +1,107 @@
+package attach
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/tsunagu-net/tsunagu/attach/hostport"
+	"github.com/tsunagu-net/tsunagu/attach/shimrpc"
+)
+
+// request is one CNI call, read.
+type request struct {
+	shimrpc.Request
+	// version is the configuration's cniVersion, network its name.
+	version, network string
+	pod              podRef
+	ports            []hostport.Mapping
+	// valid are the attachments that the runtime still has (GC).
+	valid []validAttachment
+}
+
+// podRef is what the runtime says of the Pod (CNI_ARGS).
+type podRef struct{ Namespace, Name, UID string }
+
+// portMapping is one element of runtimeConfig.portMappings (CNI conventions).
+type portMapping struct {
+	HostPort      int    `json:"hostPort"`
+	ContainerPort int    `json:"containerPort"`
+	Protocol      string `json:"protocol"`
+	HostIP        string `json:"hostIP"`
+}
+
+type validAttachment struct {
+	ContainerID string `json:"containerID"`
+	IfName      string `json:"ifname"`
+}
+
+// readRequest checks a call at the door. Errors are CNI errors.
+func readRequest(q shimrpc.Request) (*request, *shimrpc.Error) {
+	r := &request{Request: q}
+	var conf struct {
+		Version string `json:"cniVersion"`
+		Name    string `json:"name"`
+		Runtime struct {
+			Ports []portMapping `json:"portMappings"`
+		} `json:"runtimeConfig"`
+		Valid []validAttachment `json:"cni.dev/valid-attachments"`
+	}
+	if e := q.Environment(); e != nil {
+		return r, e
+	}
+	if err := json.Unmarshal(q.Config, &conf); err != nil {
+		return r, &shimrpc.Error{Code: shimrpc.CodeDecode, Msg: "reading the CNI configuration: " + explainJSON(string(q.Config), err)}
+	}
+	r.version, r.network, r.valid = conf.Version, conf.Name, conf.Valid
+	if !shimrpc.Known(r.version) {
+		return r, &shimrpc.Error{Code: shimrpc.CodeIncompatibleVersion, Msg: fmt.Sprintf("cniVersion %q is not spoken here", r.version),
+			Details: "spoken are " + strings.Join(shimrpc.Versions, ", ")}
+	}
+	if r.network == "" {
+		return r, &shimrpc.Error{Code: shimrpc.CodeBadConfig, Msg: `the CNI configuration has no "name"`}
+	}
+	if q.Command != "ADD" {
+		return r, nil // everything else goes by the container ID
+	}
+	for i, p := range conf.Runtime.Ports {
+		if p.HostPort == 0 {
+			continue // a containerPort without hostPort
+		}
+		m, err := hostport.ParseMapping(p.HostIP, p.HostPort, p.ContainerPort, p.Protocol)
+		if err != nil {
+			return r, &shimrpc.Error{Code: shimrpc.CodeBadConfig, Msg: fmt.Sprintf("runtimeConfig.portMappings[%d]: %v", i, err)}
+		}
+		r.ports = append(r.ports, m)
+	}
+	var e *shimrpc.Error
+	r.pod, e = readArgs(q.Args)
+	return r, e
+}
+
+// readArgs reads CNI_ARGS. Keys that are not ours are passed over, as IgnoreUnknown asks.
+func readArgs(args string) (podRef, *shimrpc.Error) {
+	var p podRef
+	for _, pair := range strings.Split(args, ";") {
+		if pair == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok || strings.Contains(value, "=") {
+			return p, &shimrpc.Error{Code: shimrpc.CodeBadEnvironment, Msg: fmt.Sprintf("CNI_ARGS: %q is not KEY=VALUE", pair)}
+		}
+		switch key {
+		case "K8S_POD_NAMESPACE":
+			p.Namespace = value
+		case "K8S_POD_NAME":
+			p.Name = value
+		case "K8S_POD_UID":
+			p.UID = value
+		}
+	}
+	if p.Namespace == "" || p.Name == "" {
+		return p, &shimrpc.Error{Code: shimrpc.CodeBadEnvironment, Msg: "CNI_ARGS names no Pod",
+			Details: "K8S_POD_NAMESPACE and K8S_POD_NAME are needed: tsunagu attaches Pods of Kubernetes only"}
+	}
+	return p, nil
+}

@@ -1,0 +1,205 @@
+package attach
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/tsunagu-net/tsunagu/attach/kind"
+)
+
+// element is one element of the JSON form as it is written (Multi-Net spec 1.3 section 4.1.2.1).
+type element struct {
+	name, namespace, ifName, ifNameOld, mac string
+	ips, defaultRoute                       []string
+	hasDefault                              bool
+}
+
+// elementFields reads the fields that are honoured.
+var elementFields = map[string]func(*element, json.RawMessage) error{
+	"name":             func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.name) },
+	"namespace":        func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.namespace) },
+	"interface":        func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.ifName) },
+	"interfaceRequest": func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.ifNameOld) },
+	"mac":              func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.mac) },
+	"ips":              func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.ips) },
+	"default-route": func(e *element, raw json.RawMessage) error {
+		e.hasDefault = true
+		return json.Unmarshal(raw, &e.defaultRoute)
+	},
+}
+
+// unsupportedFields are the fields of the standard that are not built in. They are refused and not ignored: a Pod that asked for a
+// limit of bandwidth must not run without.
+var unsupportedFields = map[string]string{
+	"portMappings":         "ports of the node are forwarded to the pod network only: use hostPort in the Pod's spec",
+	"bandwidth":            "there is no limit of bandwidth yet",
+	"deviceID":             "devices of device plugins are not attached yet",
+	"infiniband-guid":      "InfiniBand is not attached yet",
+	"cni-args":             "arguments to plugins are not passed on: put the options into the network's configuration",
+	"ipam-claim-reference": "address claims are not honoured yet: use \"ips\"",
+}
+
+// parseJSONSelections reads the form [{"name": …}, …].
+func parseJSONSelections(annotation string) ([]Selection, error) {
+	dec := json.NewDecoder(strings.NewReader(annotation))
+	var raws []json.RawMessage
+	err := dec.Decode(&raws)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			return nil, badAnnotation(fmt.Sprintf("%s: something follows the list", position(annotation, dec.InputOffset())))
+		}
+	}
+	if err != nil {
+		if strings.HasPrefix(strings.TrimSpace(annotation), "{") {
+			return nil, badAnnotation("it is one JSON object and must be a list: put [ ] around it")
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, badAnnotation(position(annotation, int64(len(annotation))) + ": the JSON ends too early")
+		}
+		return nil, badAnnotation(explainJSON(annotation, err))
+	}
+	var selections []Selection
+	for i, raw := range raws {
+		e, err := readElement(i+1, raw)
+		if err != nil {
+			return nil, err
+		}
+		s, err := e.selection(i + 1)
+		if err != nil {
+			return nil, err
+		}
+		selections = append(selections, s)
+	}
+	return selections, nil
+}
+
+func badAnnotation(message string) *Refusal {
+	return refusef(ReasonBadSelection, `write a list such as [{"name":"blue"}], or the short form blue,red@eth5`,
+		"annotation %s is not valid: %s", SelectionAnnotation, message)
+}
+
+// readElement reads the fields of element index. A field nobody knows is refused: what a user writes has a meaning to him.
+func readElement(index int, raw json.RawMessage) (element, error) {
+	var e element
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
+		return e, badElement(index, "", fmt.Sprintf("must be an object, not %s", abbreviate(string(raw))), `write {"name":"…"}`)
+	}
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		value := fields[field]
+		if why, ok := unsupportedFields[field]; ok {
+			if empty(value) {
+				continue
+			}
+			r := badElement(index, field, "is not supported", "remove the field: "+why)
+			r.Reason = ReasonUnsupportedField
+			return e, r
+		}
+		read, ok := elementFields[field]
+		if !ok {
+			r := badElement(index, field, "is not a field of a network selection", unknownFieldFix(field))
+			r.Reason = ReasonUnsupportedField
+			return e, r
+		}
+		if string(value) == "null" {
+			continue
+		}
+		if err := read(&e, value); err != nil {
+			var typed *json.UnmarshalTypeError
+			what := "a string"
+			if errors.As(err, &typed) && (field == "ips" || field == "default-route") {
+				what = "a list of strings"
+			}
+			return e, badElement(index, field, fmt.Sprintf("must be %s, not %s", what, abbreviate(string(value))), "correct the annotation")
+		}
+	}
+	return e, nil
+}
+
+func unknownFieldFix(field string) string {
+	known := slices.Concat(slices.Collect(maps.Keys(elementFields)), slices.Collect(maps.Keys(unsupportedFields)))
+	slices.Sort(known)
+	if meant := near(field, known); len(meant) > 0 {
+		return fmt.Sprintf("write %q", meant[0])
+	}
+	return "use name, namespace, interface, ips, mac, default-route"
+}
+
+// empty tells that a field has a value that asks for nothing.
+func empty(value json.RawMessage) bool {
+	switch strings.Join(strings.Fields(string(value)), "") {
+	case "null", `""`, "[]", "{}":
+		return true
+	}
+	return false
+}
+
+func abbreviate(s string) string {
+	if r := []rune(s); len(r) > 40 {
+		return string(r[:40]) + "…"
+	}
+	return s
+}
+
+// selection makes values of an element's texts.
+func (e element) selection(index int) (Selection, error) {
+	s := Selection{Namespace: e.namespace, Name: e.name, IfName: e.ifName, WantsDefault: e.hasDefault}
+	if e.name == "" {
+		return s, badElement(index, "name", "is missing", "name the network attachment definition")
+	}
+	if s.IfName == "" {
+		s.IfName = e.ifNameOld
+	}
+	if e.mac != "" {
+		mac, err := kind.ParseMAC(e.mac)
+		if err != nil {
+			return s, badElement(index, "mac", err.Error(), "write a single address such as 02:00:5e:10:00:01, or leave it out")
+		}
+		s.MAC = mac
+	}
+	for i, text := range e.ips {
+		ip, err := parseIP(text)
+		if err != nil {
+			return s, badElement(index, fmt.Sprintf("ips[%d]", i), err.Error(), "write an address such as 192.168.10.5 or 192.168.10.5/24")
+		}
+		if slices.ContainsFunc(s.IPs, func(o RequestedIP) bool { return o.Addr == ip.Addr }) {
+			return s, badElement(index, fmt.Sprintf("ips[%d]", i), fmt.Sprintf("%s is asked for twice", ip.Addr), "write it once")
+		}
+		s.IPs = append(s.IPs, ip)
+	}
+	for i, text := range e.defaultRoute {
+		gw, err := netip.ParseAddr(strings.TrimSpace(text))
+		if err != nil || gw.Zone() != "" || gw.IsUnspecified() || gw.IsMulticast() {
+			return s, badElement(index, fmt.Sprintf("default-route[%d]", i), fmt.Sprintf("%q is not the address of a gateway", text), "write an address such as 192.168.10.1")
+		}
+		s.DefaultRoute = append(s.DefaultRoute, gw.Unmap())
+	}
+	return s, nil
+}
+
+// parseIP reads an address with or without a prefix length.
+func parseIP(text string) (RequestedIP, error) {
+	text = strings.TrimSpace(text)
+	bad := fmt.Errorf("%q is not an IP address", text)
+	ip := RequestedIP{Bits: -1}
+	if prefix, err := netip.ParsePrefix(text); err == nil {
+		ip = RequestedIP{Addr: prefix.Addr(), Bits: prefix.Bits()}
+		if ip.Addr.Is4In6() {
+			return ip, bad
+		}
+	} else if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		ip.Addr = addr.Unmap()
+	} else {
+		return ip, bad
+	}
+	if ip.Addr.IsUnspecified() || ip.Addr.IsMulticast() || ip.Addr.IsLoopback() {
+		return ip, fmt.Errorf("%s cannot be an interface's address", ip.Addr)
+	}
+	return ip, nil
+}

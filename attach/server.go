@@ -1,0 +1,205 @@
+package attach
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tsunagu-net/tsunagu/attach/hostport"
+	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/attach/shimrpc"
+)
+
+// Wirer wires interfaces (kind.Wirer).
+type Wirer interface {
+	Wire(ctx context.Context, netns string, attachments []kind.Attachment) ([]kind.Wired, error)
+	Unwire(ctx context.Context, netns string, records []kind.Record) error
+	Check(ctx context.Context, netns string, records []kind.Record) error
+	Orphans(ctx context.Context, owned []kind.Record) ([]kind.Orphan, error)
+	Remove(ctx context.Context, orphans []kind.Orphan) error
+}
+
+// Ports forwards ports of the node (hostport.Table).
+type Ports interface {
+	Set(ctx context.Context, s hostport.Sandbox) error
+	Delete(ctx context.Context, id string) error
+	Sync(ctx context.Context, all []hostport.Sandbox) error
+}
+
+// Events tells people what happened to Pods. Neither waits, and the same thing said again is counted.
+type Events interface {
+	Warn(pod Pod, reason, message string)
+	Note(pod Pod, reason, message string)
+}
+
+// Meter counts and measures.
+type Meter interface {
+	// Verb is told of every call that was answered; outcome is "ok" or the Reason of the refusal.
+	Verb(verb, outcome string, took time.Duration)
+	// Stage is told how long a part of a call took.
+	Stage(verb, stage string, took time.Duration)
+}
+
+// Config is what a Server works with.
+type Config struct {
+	Pods        Pods
+	Definitions Definitions
+	Pools       Pools
+	PodNetwork  PodNetwork
+	Namespaces  Namespaces
+	Addresses   Addresses
+	Wirer       Wirer
+	Ports       Ports
+	Events      Events
+	Statuses    Statuses
+	Meter       Meter
+	Log         *slog.Logger
+	// Records is the log of sandboxes, Held what it held at the start.
+	Records Log
+	Held    map[string][]byte
+	// Lacks lists what the agent cannot do without and does not have yet; empty when it is ready.
+	Lacks func() []string
+}
+
+// Limits of a call.
+const (
+	// longestCall bounds a call in all; the shim gives up after 90 s.
+	longestCall = 80 * time.Second
+	// readyWait is how long a call waits for an agent that has just started.
+	readyWait = 5 * time.Second
+	// undoTime is what taking away may take after a call has failed.
+	undoTime = 20 * time.Second
+	// mostWirings bounds the sandboxes that are wired at the same time; the kernel does one after the other anyway (RTNL).
+	mostWirings = 8
+)
+
+// Server answers the shim.
+type Server struct {
+	Config
+	planner   planner
+	records   *records
+	sandboxes sandboxes
+	reports   *reports
+	wirings   chan struct{}
+	// making is held for reading by who wires, so that the sweep sees no link before its record.
+	making sync.RWMutex
+	// spared are links of ours that were there before and that no record speaks of, because the log was lost.
+	spared   map[string]bool
+	damaged  bool
+	suspects map[string]time.Time
+}
+
+// New makes a server that knows the sandboxes of the log. The error tells of damaged records; the server works nevertheless.
+func New(c Config) (*Server, error) {
+	records, err := readRecords(c.Records, c.Held)
+	s := &Server{
+		Config:  c,
+		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork},
+		records: records,
+		wirings: make(chan struct{}, mostWirings),
+		spared:  map[string]bool{}, suspects: map[string]time.Time{},
+	}
+	s.damaged = err != nil || len(c.Held) == 0
+	s.reports = newReports(s)
+	return s, err
+}
+
+// Call answers one call of the shim. When ctx ends, because the shim is gone, an ADD is undone.
+func (s *Server) Call(ctx context.Context, q shimrpc.Request) shimrpc.Response {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, longestCall)
+	defer cancel()
+	r, bad := readRequest(q)
+	output, outcome := []byte(nil), "ok"
+	if bad == nil {
+		var err error
+		if output, err = s.verb(ctx, r); err != nil {
+			refusal := refused(err)
+			bad, outcome = refusal.cni(), refusal.Reason
+		}
+	} else {
+		outcome = "BadRequest"
+	}
+	took := time.Since(began)
+	s.Meter.Verb(q.Command, outcome, took)
+	log := s.Log.With("verb", q.Command, "container", q.ContainerID, "took", took)
+	if r.pod.Name != "" {
+		log = log.With("pod", r.pod.Namespace+"/"+r.pod.Name)
+	}
+	if bad != nil {
+		log.Warn("refused", "reason", outcome, "code", bad.Code, "err", bad.Msg, "details", bad.Details)
+		return shimrpc.Response{Output: bad.JSON(r.version), Failed: true}
+	}
+	if q.Command != "STATUS" {
+		log.Info("done")
+	}
+	return shimrpc.Response{Output: output}
+}
+
+func (s *Server) verb(ctx context.Context, r *request) ([]byte, error) {
+	switch r.Command {
+	case "ADD":
+		return s.add(ctx, r)
+	case "DEL":
+		return nil, s.del(ctx, r.ContainerID, r.IfName, r.NetNS, r.Started)
+	case "CHECK":
+		return nil, s.check(ctx, r)
+	case "GC":
+		return nil, s.gc(ctx, r)
+	case "STATUS":
+		return nil, s.status()
+	}
+	return shimrpc.VersionJSON(r.version), nil
+}
+
+// ready waits a little until the agent has all it needs.
+func (s *Server) ready(ctx context.Context) error {
+	deadline := time.Now().Add(readyWait)
+	for {
+		lacks := s.Lacks()
+		if len(lacks) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return notReady(strings.Join(lacks, "; "), "none needed if it has just started: the call is repeated; else run `tsunagu doctor`")
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// status answers STATUS (CNI spec 1.1.0): an error means that no ADD would succeed.
+func (s *Server) status() error {
+	if lacks := s.Lacks(); len(lacks) > 0 {
+		r := notReady(strings.Join(lacks, "; "), "none needed if it has just started; else run `tsunagu doctor`")
+		r.Code = shimrpc.CodeNotAvailable
+		return r
+	}
+	return nil
+}
+
+// stage measures a part of a call.
+func (s *Server) stage(verb, stage string, since time.Time) time.Time {
+	now := time.Now()
+	s.Meter.Stage(verb, stage, now.Sub(since))
+	return now
+}
+
+// wiring waits for one of the places of those who wire.
+func (s *Server) wiring(ctx context.Context) (release func(), err error) {
+	select {
+	case s.wirings <- struct{}{}:
+		s.making.RLock()
+		return func() { s.making.RUnlock(); <-s.wirings }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+var errDeleted = errors.New("the sandbox is being deleted")

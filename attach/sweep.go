@@ -1,0 +1,182 @@
+package attach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tsunagu-net/tsunagu/attach/hostport"
+	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/kernel/netns"
+)
+
+const (
+	// sweepEvery is how often the records are compared with what is there.
+	sweepEvery = 10 * time.Second
+	// sure is how long something must look abandoned before it is taken away. A namespace that a runtime is just putting into its place
+	// looks like one that is gone.
+	sure = 5 * time.Second
+	// memory is how long a deleted sandbox refuses an ADD that was started before its DEL.
+	memory = 10 * time.Minute
+)
+
+// Start makes the node's ports and unfinished business follow the records; call it once, before the first Call.
+func (s *Server) Start(ctx context.Context) error {
+	var ports []hostport.Sandbox
+	for _, record := range s.records.list() {
+		if record.State != Wired {
+			continue
+		}
+		if p := record.ports(); len(p.Mappings)+len(p.Masquerade) > 0 {
+			ports = append(ports, p)
+		}
+		if !record.Reported {
+			s.reports.add(record)
+		}
+	}
+	err := s.Ports.Sync(ctx, ports)
+	if s.damaged {
+		orphans, lookErr := s.Wirer.Orphans(ctx, s.owned())
+		err = errors.Join(err, lookErr)
+		for _, o := range orphans {
+			s.spared[o.Device] = true
+		}
+		if len(orphans) > 0 {
+			s.Log.Warn("there are links of Pods without a record, because the log of sandboxes was lost; they stay until their Pods go", "links", len(orphans))
+		}
+	}
+	return err
+}
+
+// Run sweeps until the context ends, which is not an error.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.reports.stop()
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Warn("sweep: some of it is tried again", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Sweep takes away what no sandbox needs any more: sandboxes whose namespace is gone, attempts that were cut short, addresses and links
+// without a record. That a Pod is gone from the API alone frees nothing: its processes may still run.
+func (s *Server) Sweep(ctx context.Context) error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, record := range s.records.list() {
+		errs = append(errs, s.sweepRecord(ctx, record, seen))
+	}
+	errs = append(errs, s.sweepAddresses(ctx, seen), s.sweepLinks(ctx, seen))
+	for what := range s.suspects {
+		if !seen[what] {
+			delete(s.suspects, what)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// abandoned tells whether something has looked abandoned for long enough; it is asked at every sweep that finds it so.
+func (s *Server) abandoned(what string, seen map[string]bool) bool {
+	seen[what] = true
+	since, ok := s.suspects[what]
+	if !ok {
+		s.suspects[what] = time.Now()
+		return false
+	}
+	return time.Since(since) >= sure
+}
+
+func (s *Server) sweepRecord(ctx context.Context, record Record, seen map[string]bool) error {
+	id := record.ContainerID
+	switch record.State {
+	case Gone:
+		if time.Since(record.Since) < memory {
+			return nil
+		}
+		release, ok := s.sandboxes.try(id)
+		if !ok {
+			return nil
+		}
+		defer release()
+		return s.records.drop(id)
+	case Wiring, Leaving:
+		return s.tidy(ctx, id, func(now Record) bool { return now.State == Wiring || now.State == Leaving })
+	}
+	gone, err := netns.Gone(record.NetNS, record.NetNSID)
+	if err != nil {
+		return fmt.Errorf("look for the namespace of sandbox %.13s: %w", id, err)
+	}
+	if !gone || !s.abandoned("sandbox "+id, seen) {
+		return nil
+	}
+	return s.tidy(ctx, id, func(now Record) bool { return now.State == Wired && now.NetNSID == record.NetNSID })
+}
+
+// sweepAddresses frees addresses of interfaces that no record intends. Every Take comes after its record, so there are some only when
+// the log of sandboxes was lost; then the Pod must be gone as well.
+func (s *Server) sweepAddresses(ctx context.Context, seen map[string]bool) error {
+	known, complete := s.Pods.Known()
+	var errs []error
+	for _, h := range s.Addresses.Held() {
+		id := h.Owner.ContainerID
+		if s.intends(h.Owner.Key) || !complete || known[h.Owner.UID] || !s.abandoned("address "+h.Owner.Key.String(), seen) {
+			continue
+		}
+		release, ok := s.sandboxes.try(id)
+		if !ok {
+			continue
+		}
+		if !s.intends(h.Owner.Key) {
+			s.Log.Info("swept addresses that no sandbox has", "container", id, "interface", h.Owner.IfName, "pod", h.Owner.Namespace+"/"+h.Owner.Pod)
+			errs = append(errs, s.Addresses.Free(ctx, h.Owner.Key))
+		}
+		release()
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) intends(key ipam.Key) bool {
+	record, ok := s.records.get(key.ContainerID)
+	return ok && record.State != Gone && slices.Contains(record.Intended, key.IfName)
+}
+
+// sweepLinks removes links that no record owns.
+func (s *Server) sweepLinks(ctx context.Context, seen map[string]bool) error {
+	s.making.Lock() // nobody wires: every link of ours has its record by now
+	defer s.making.Unlock()
+	orphans, err := s.Wirer.Orphans(ctx, s.owned())
+	if err != nil {
+		return err
+	}
+	orphans = slices.DeleteFunc(orphans, func(o kind.Orphan) bool {
+		return s.spared[o.Device] || !s.abandoned("link "+o.Device, seen)
+	})
+	if len(orphans) == 0 {
+		return nil
+	}
+	for _, o := range orphans {
+		s.Log.Info("swept a link that no sandbox has", "link", o.Device, "kind", o.Kind)
+	}
+	return s.Wirer.Remove(ctx, orphans)
+}
+
+// owned are the links of all records.
+func (s *Server) owned() []kind.Record {
+	var owned []kind.Record
+	for _, record := range s.records.list() {
+		if record.State != Gone {
+			owned = append(owned, record.links()...)
+		}
+	}
+	return owned
+}

@@ -1,0 +1,179 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/tsunagu-net/tsunagu/attach"
+)
+
+const (
+	// mostEvents bounds both the events that wait and the ones that are remembered to be counted.
+	mostEvents = 1024
+	// longestMessage is what the API server accepts of an event (1024 bytes).
+	longestMessage = 1024
+)
+
+// Events tells people what happened to Pods. The same thing said again becomes a count and not a second event.
+type Events struct {
+	core rest.Interface
+	node string
+	log  *slog.Logger
+
+	queue chan happening
+	mu    sync.Mutex
+	seen  map[happening]*told
+	order []happening
+}
+
+// happening is what makes two events the same.
+type happening struct {
+	namespace, pod, uid, kind, reason, message string
+}
+
+// told is an event that was written, or is about to be.
+type told struct {
+	name        string
+	first, last time.Time
+	count       int32
+	written     int32
+	waiting     bool
+}
+
+// NewEvents tells events of a node; Run writes them.
+func NewEvents(c *Client, node string, log *slog.Logger) *Events {
+	return &Events{core: c.Core, node: node, log: log, queue: make(chan happening, mostEvents), seen: map[happening]*told{}}
+}
+
+// Warn tells that something about a Pod is wrong (attach.Events). It does not wait.
+func (e *Events) Warn(pod attach.Pod, reason, message string) {
+	e.tell(pod, corev1.EventTypeWarning, reason, message)
+}
+
+// Note tells that something was done for a Pod (attach.Events). It does not wait.
+func (e *Events) Note(pod attach.Pod, reason, message string) {
+	e.tell(pod, corev1.EventTypeNormal, reason, message)
+}
+
+func (e *Events) tell(pod attach.Pod, kind, reason, message string) {
+	if len(message) > longestMessage {
+		message = message[:longestMessage-3]
+		for len(message) > 0 && message[len(message)-1] >= 0x80 { // cut no character in two
+			message = message[:len(message)-1]
+		}
+		message += "..."
+	}
+	h := happening{pod.Namespace, pod.Name, pod.UID, kind, reason, message}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	t, ok := e.seen[h]
+	if !ok {
+		if len(e.order) >= mostEvents {
+			delete(e.seen, e.order[0])
+			e.order = e.order[1:]
+		}
+		t = &told{name: pod.Name + "." + strconv.FormatInt(now.UnixNano(), 16), first: now}
+		e.seen[h] = t
+		e.order = append(e.order, h)
+	}
+	t.count++
+	t.last = now
+	if t.waiting {
+		return
+	}
+	select {
+	case e.queue <- h:
+		t.waiting = true
+	default:
+		e.log.Warn("an event was dropped, too many wait", "pod", pod.String(), "reason", reason, "message", message)
+	}
+}
+
+// Run writes events until the context ends, and then the ones that wait, for two seconds at most.
+func (e *Events) Run(ctx context.Context) error {
+	for {
+		select {
+		case h := <-e.queue:
+			e.write(ctx, h)
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			for {
+				select {
+				case h := <-e.queue:
+					e.write(last, h)
+				default:
+					return nil
+				}
+			}
+		}
+	}
+}
+
+// write creates an event, or raises the count of one that exists.
+func (e *Events) write(ctx context.Context, h happening) {
+	e.mu.Lock()
+	t := e.seen[h]
+	if t == nil { // forgotten meanwhile
+		e.mu.Unlock()
+		return
+	}
+	now := *t
+	t.waiting = false
+	t.written = t.count
+	e.mu.Unlock()
+
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var err error
+	if now.written > 0 {
+		if err = e.raise(ctx, h, now); !apierrors.IsNotFound(err) {
+			e.complain(h, err)
+			return
+		}
+	}
+	e.complain(h, e.create(ctx, h, now))
+}
+
+func (e *Events) complain(h happening, err error) {
+	if err != nil {
+		e.log.Warn("an event could not be written", "pod", h.namespace+"/"+h.pod, "reason", h.reason, "message", h.message, "err", err)
+	}
+}
+
+func (e *Events) create(ctx context.Context, h happening, t told) error {
+	event := &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{Namespace: h.namespace, Name: t.name},
+		InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: h.namespace, Name: h.pod,
+			UID: types.UID(h.uid)},
+		Type: h.kind, Reason: h.reason, Message: h.message, Count: t.count,
+		FirstTimestamp: metav1.NewTime(t.first), LastTimestamp: metav1.NewTime(t.last),
+		Source:              corev1.EventSource{Component: "tsunagu", Host: e.node},
+		ReportingController: "tsunagu.dev/agent", ReportingInstance: e.node,
+	}
+	err := e.core.Post().Namespace(h.namespace).Resource("events").Body(event).Do(ctx).Error()
+	if apierrors.IsAlreadyExists(err) {
+		return e.raise(ctx, h, t)
+	}
+	return err
+}
+
+func (e *Events) raise(ctx context.Context, h happening, t told) error {
+	patch, err := json.Marshal(map[string]any{"count": t.count, "lastTimestamp": metav1.NewTime(t.last)})
+	if err != nil {
+		return fmt.Errorf("render the count of event %s: %w", t.name, err)
+	}
+	return e.core.Patch(types.MergePatchType).Namespace(h.namespace).Resource("events").Name(t.name).Body(patch).Do(ctx).Error()
+}

@@ -53,19 +53,19 @@ type IPPoolSpec struct {
 type IPPoolStatus struct {
 	// Total is the number of addresses that may be given out.
 	// +optional
-	Total int64 `json:"total,omitempty"`
+	Total int64 `json:"total"`
 	// Used is the number of addresses that interfaces hold.
 	// +optional
-	Used int64 `json:"used,omitempty"`
+	Used int64 `json:"used"`
 	// Free is Total less Used.
 	// +optional
-	Free int64 `json:"free,omitempty"`
+	Free int64 `json:"free"`
 	// Static is the number of IPAddress objects in the pool.
 	// +optional
-	Static int64 `json:"static,omitempty"`
+	Static int64 `json:"static"`
 	// Blocks is the number of IPBlocks leased to nodes.
 	// +optional
-	Blocks int64 `json:"blocks,omitempty"`
+	Blocks int64 `json:"blocks"`
 	// ObservedGeneration is the generation that the status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`

@@ -21,7 +21,7 @@ const ConditionReady = "Ready"
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.spec.attachment.kind`
 // +kubebuilder:printcolumn:name="Interface",type=string,JSONPath=`.spec.reach.interface`
-// +kubebuilder:printcolumn:name="Subnets",type=string,JSONPath=`.spec.subnets[*].cidr`
+// +kubebuilder:printcolumn:name="Subnets",type=string,JSONPath=`.status.subnets`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Namespaces",type=integer,JSONPath=`.status.namespaces`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -184,7 +184,11 @@ type NetworkStatus struct {
 	// Namespaces is the number of namespaces that have the Network's
 	// NetworkAttachmentDefinition.
 	// +optional
-	Namespaces int32 `json:"namespaces,omitempty"`
+	Namespaces int32 `json:"namespaces"`
+	// Subnets lists the subnets that are published, for people: tables of
+	// kubectl show one value of a list only.
+	// +optional
+	Subnets string `json:"subnets,omitempty"`
 	// Conditions: Ready.
 	// +optional
 	// +listType=map

@@ -53,6 +53,8 @@ func New(cfg *rest.Config, o Options, log *slog.Logger) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
 	}
+	cfg = rest.CopyConfig(cfg)
+	cfg.QPS, cfg.Burst = 100, 200 // a new namespace means a request per Network
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
 	m, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        scheme,

@@ -173,6 +173,9 @@ func (r *networks) say(ctx context.Context, net *v1alpha1.Network, plan networkP
 	next := net.DeepCopy()
 	next.Status.ObservedGeneration = net.Generation
 	next.Status.Namespaces = int32(plan.Namespaces)
+	if bad == nil {
+		next.Status.Subnets = subnets(net)
+	}
 	changed := meta.SetStatusCondition(&next.Status.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: message,
 		ObservedGeneration: net.Generation,
@@ -192,6 +195,14 @@ func (r *networks) say(ctx context.Context, net *v1alpha1.Network, plan networkP
 		r.log.Info("network is "+strings.ToLower(reason), "network", net.Name, "message", message)
 	}
 	return nil
+}
+
+func subnets(net *v1alpha1.Network) string {
+	var all []string
+	for _, s := range net.Spec.Subnets {
+		all = append(all, s.CIDR)
+	}
+	return strings.Join(all, ", ")
 }
 
 // verdict words what became of a Network.

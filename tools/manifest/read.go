@@ -8,6 +8,7 @@ package manifest
 
 import (
 	"bytes"
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"sort"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
@@ -54,10 +56,14 @@ func Decode(raw []byte) ([]unstructured.Unstructured, error) {
 	var objects []unstructured.Unstructured
 	d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096)
 	for {
-		var o unstructured.Unstructured
-		err := d.Decode(&o.Object)
+		var text stdjson.RawMessage
+		err := d.Decode(&text)
 		if errors.Is(err, io.EOF) {
 			return objects, nil
+		}
+		var o unstructured.Unstructured
+		if err == nil && len(text) > 0 {
+			err = json.Unmarshal(text, &o.Object) // whole numbers as int64
 		}
 		if err != nil {
 			return nil, fmt.Errorf("document %d: %w", len(objects)+1, err)

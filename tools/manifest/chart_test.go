@@ -1,0 +1,126 @@
+package manifest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+const chartPath = "../../deploy/chart/tsunagu"
+
+// render returns the objects of the chart by kind, namespace and name.
+func render(t *testing.T, values map[string]any) (map[string]unstructured.Unstructured, *chart.Chart) {
+	t.Helper()
+	c, err := loader.Load(chartPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := chartutil.ToRenderValues(c, values, chartutil.ReleaseOptions{Name: "tsunagu", Namespace: "tsunagu-system", IsInstall: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts, err := engine.Render(c, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := map[string]unstructured.Unstructured{}
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		if !strings.HasSuffix(name, ".yaml") {
+			continue
+		}
+		some, err := Decode([]byte(texts[name]))
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, texts[name])
+		}
+		for _, o := range some {
+			objects[key(o)] = o
+		}
+	}
+	return objects, c
+}
+
+func key(o unstructured.Unstructured) string {
+	return o.GetKind() + " " + o.GetNamespace() + "/" + o.GetName()
+}
+
+// With its own values the chart is the plain manifests.
+func TestChartRendersTheManifests(t *testing.T) {
+	have, _ := render(t, map[string]any{"namespace": map[string]any{"create": true}})
+	plain, err := Read("../../deploy/tsunagu.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range plain {
+		o, ok := have[key(want)]
+		if !ok {
+			t.Errorf("the chart has no %s", key(want))
+			continue
+		}
+		delete(have, key(want))
+		if d := cmp.Diff(want.Object, o.Object); d != "" {
+			t.Errorf("%s: manifest (-) and chart (+) differ:\n%s", key(want), d)
+		}
+	}
+	for name := range have {
+		t.Errorf("only the chart has %s", name)
+	}
+}
+
+func TestChartHasTheDefinitions(t *testing.T) {
+	_, c := render(t, nil)
+	want, err := Read(crds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]bool{}
+	for _, crd := range c.CRDObjects() {
+		objects, err := Decode(crd.File.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects {
+			have[o.GetName()] = true
+		}
+	}
+	for _, o := range want {
+		if !have[o.GetName()] {
+			t.Errorf("the chart lacks %s", o.GetName())
+		}
+	}
+}
+
+func TestChartValues(t *testing.T) {
+	have, _ := render(t, map[string]any{
+		"image":      map[string]any{"repository": "registry.example/t", "tag": "v9", "pullSecrets": []any{map[string]any{"name": "s"}}},
+		"cni":        map[string]any{"binDir": "/var/lib/cni/bin"},
+		"agent":      map[string]any{"args": []any{"--log-level=debug"}},
+		"controller": map[string]any{"replicas": 3},
+	})
+	if _, ok := have["Namespace /tsunagu-system"]; ok {
+		t.Error("the chart renders a Namespace unasked")
+	}
+	agent := have["DaemonSet tsunagu-system/tsunagu-agent"]
+	spec, _, _ := unstructured.NestedMap(agent.Object, "spec", "template", "spec")
+	c := spec["containers"].([]any)[0].(map[string]any)
+	if c["image"] != "registry.example/t:v9" || !cmp.Equal(c["args"], []any{"--log-level=debug"}) {
+		t.Errorf("agent runs %v %v", c["image"], c["args"])
+	}
+	if n, _, _ := unstructured.NestedInt64(have["Deployment tsunagu-system/tsunagu-controller"].Object, "spec", "replicas"); n != 3 {
+		t.Errorf("%d controllers", n)
+	}
+	dirs := ""
+	for _, v := range spec["volumes"].([]any) {
+		dirs += v.(map[string]any)["hostPath"].(map[string]any)["path"].(string) + " "
+	}
+	if !strings.Contains(dirs, "/var/lib/cni/bin") {
+		t.Errorf("volumes are %s", dirs)
+	}
+}

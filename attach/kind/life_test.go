@@ -425,6 +425,10 @@ func TestManyCyclesLeaveNothing(t *testing.T) {
 	files := openFiles(t)
 	for range 200 {
 		w.unwire(p, w.wire(p, as...))
+		// The address may be given to the next Pod now, so the route to the old one must be gone already.
+		if got := w.routes(); got != routes {
+			t.Fatalf("%d routes right after Unwire, had %d", got, routes)
+		}
 	}
 	w.wirer.tasks.Wait()
 	if got := w.links(w.node); !slices.Equal(got, []string{"up1", "up2"}) {

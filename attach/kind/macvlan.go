@@ -28,11 +28,14 @@ func parseMacvlan(f *fields) (Spec, error) {
 	if f.flag("linkInContainer") {
 		f.refuse("linkInContainer", "the master is always an interface of the node")
 	}
-	f.flag("ipMasq") // the reference plugin knows the key as part of any configuration and does nothing with it
+	masquerade := f.flag("ipMasq")
 	if s.MAC == nil {
 		s.MAC = argsMAC(f)
 	}
 	s.ignored = f.warnings()
+	if masquerade {
+		s.ignored = append(s.ignored, `macvlan configuration: "ipMasq" has no effect, packets do not pass the node`)
+	}
 	return s, f.err
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
@@ -203,11 +205,22 @@ func (t *transaction) podOps(j *job) []link.Op {
 		ops = append(ops, link.AddAddress(j.IfName, j.inside.Index, a.Prefix, link.AddressOptions{NoPrefixRoute: bare}))
 	}
 	if bare {
-		for _, gw := range j.Spec.DefaultGateways(j.Addresses) {
+		for _, gw := range j.gateways() {
 			ops = append(ops, link.SetNeighbour(j.IfName, j.inside.Index, gw, nodeMAC))
 		}
 	}
 	return ops
+}
+
+// gateways are all next hops of a routed interface. Every one of them is the node.
+func (j *job) gateways() []netip.Addr {
+	all := j.Spec.DefaultGateways(j.Addresses)
+	for _, r := range j.routes {
+		if r.Gateway.IsValid() && !slices.Contains(all, r.Gateway) {
+			all = append(all, r.Gateway)
+		}
+	}
+	return all
 }
 
 func (j *job) routeOps() []link.Op {
@@ -215,7 +228,7 @@ func (j *job) routeOps() []link.Op {
 	for _, r := range j.routes {
 		ops = append(ops, link.AddRoute(j.IfName, link.Route{
 			Index: j.inside.Index, Dst: r.Dst, Gateway: r.Gateway, Scope: r.Scope,
-			OnLink: j.Spec.routed() && r.Gateway.IsValid() && !r.Gateway.IsLinkLocalUnicast() || r.Gateway == PodGateway4,
+			OnLink: j.Spec.routed() && r.Gateway.IsValid() && (r.Gateway.Is4() || !r.Gateway.IsLinkLocalUnicast()),
 			Table:  r.Table, Priority: r.Priority, MTU: r.MTU, AdvMSS: r.AdvMSS,
 		}))
 	}

@@ -1,47 +1,11 @@
 package link_test
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
-	"github.com/tsunagu-net/tsunagu/kernel/netns"
 )
-
-func namespace(t testing.TB, name string) *netns.Namespace {
-	t.Helper()
-	name = "tst-link-" + name
-	netns.Delete(name)
-	n, err := netns.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		n.Close()
-		if err := netns.Delete(name); err != nil {
-			t.Error(err)
-		}
-	})
-	return n
-}
-
-func dial(t testing.TB, n *netns.Namespace) *link.Conn {
-	t.Helper()
-	c, err := link.Dial(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // BenchmarkCosts says where the time of wiring goes.
 func BenchmarkCosts(b *testing.B) {
@@ -102,5 +66,4 @@ func BenchmarkCosts(b *testing.B) {
 			must(b, p.Apply(link.AddAddress("eth0", eth.Index, a, link.AddressOptions{})))
 		}
 	})
-	fmt.Println()
 }

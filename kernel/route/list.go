@@ -74,8 +74,9 @@ func read(b []byte) (r Route, h unix.RtMsg, ok bool) {
 		case unix.RTA_METRICS:
 			r.MTU = readMTU(v)
 		case unix.RTA_PRIORITY:
-			p := nl.NativeEndian().Uint32(v)
-			r.Odd = r.Odd || p != 0 && (h.Family == unix.AF_INET || p != kernelPriority6)
+			if p := int(nl.NativeEndian().Uint32(v)); h.Family == unix.AF_INET || p != kernelPriority6 {
+				r.Priority = p
+			}
 		case unix.RTA_MULTIPATH, nexthopID:
 			r.Odd = true
 		}

@@ -35,6 +35,8 @@ type Route struct {
 	Tunnel Tunnel
 	// MTU in bytes, 0 for the device's.
 	MTU int
+	// Priority is the metric: 0 is the kernel's own choice for the family.
+	Priority int
 	// Odd is set in lists for routes with something that Replace never writes: they equal no wanted route.
 	Odd bool
 }
@@ -58,10 +60,13 @@ func (r Route) String() string {
 	if r.MTU > 0 {
 		s += fmt.Sprintf(" mtu %d", r.MTU)
 	}
+	if r.Priority != 0 {
+		s += fmt.Sprintf(" metric %d", r.Priority)
+	}
 	return s
 }
 
-// Replace makes a route, in place of one to the same destination if there is one. The kernel does it in one step: no packet meets a
+// Replace makes a route, in place of one to the same destination with the same priority if there is one. The kernel does it in one step: no packet meets a
 // state in between.
 func (c *Conn) Replace(r Route) error {
 	m, attrs := r.message(), r.attributes()
@@ -71,13 +76,16 @@ func (c *Conn) Replace(r Route) error {
 	return nil
 }
 
-// Delete removes a route of our Protocol to r's destination through r's device. One that is gone is fine.
+// Delete removes a route of our Protocol to r's destination through r's device, with r's priority if that is not 0. One that is gone is fine.
 func (c *Conn) Delete(r Route) error {
 	m := r.message()
 	m.Scope = unix.RT_SCOPE_NOWHERE // any
 	attrs := []nl.NetlinkRequestData{dstAttr(r.Dst)}
 	if r.Device != 0 {
 		attrs = append(attrs, nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(r.Device))))
+	}
+	if r.Priority != 0 {
+		attrs = append(attrs, nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(uint32(r.Priority))))
 	}
 	err := c.change(unix.RTM_DELROUTE, 0, append([]nl.NetlinkRequestData{m}, attrs...)...)
 	if err != nil && !Missing(err) {
@@ -118,6 +126,9 @@ func (r Route) attributes() []nl.NetlinkRequestData {
 	}
 	if r.Source.IsValid() {
 		attrs = append(attrs, nl.NewRtAttr(unix.RTA_PREFSRC, r.Source.AsSlice()))
+	}
+	if r.Priority != 0 {
+		attrs = append(attrs, nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(uint32(r.Priority))))
 	}
 	if r.MTU > 0 {
 		metrics := nl.NewRtAttr(unix.RTA_METRICS, nil)

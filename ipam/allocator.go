@@ -1,0 +1,180 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sort"
+	"sync"
+	"time"
+)
+
+// Options of an Allocator. Zero values have the defaults given.
+type Options struct {
+	// Node and NodeUID are who leases blocks. The UID is the identity.
+	Node, NodeUID string
+	Store         Store
+	Log           Log
+	Logger        *slog.Logger
+	// Patience is how long a Take may wait for the API server; 1.8 s.
+	Patience time.Duration
+	// Nodes is the number of nodes that share pools, until SetNodes.
+	Nodes int
+}
+
+// Allocator is a node's address book. All methods may be called at any time
+// from any goroutine.
+type Allocator struct {
+	Options
+	ready chan struct{}
+	kick  chan struct{}
+
+	mu      sync.Mutex
+	started bool
+	nodes   int
+	spaces  map[string]*space
+	held    map[Key]*held
+	by      map[spot]*held
+	busy    map[Key]*attempt
+	pools   map[poolKey]*poolState
+	ending  map[string]*ending // Address objects to delete, by name
+	names   map[string]chan struct{}
+	asked   map[string]struct{} // blocks with requests to answer
+	suspect map[string]struct{} // blocks that may be lost
+	evicted map[spot]struct{}   // in use here, and the right is missing
+	last    map[string]time.Time
+	random  *rand.Rand
+	metrics metrics
+}
+
+// spot is an address of a domain.
+type spot struct {
+	domain string
+	addr   netip.Addr
+}
+
+// attempt is a Take that is under way.
+type attempt struct {
+	done      chan struct{}
+	cancel    context.CancelFunc
+	cancelled bool
+}
+
+// ending is an Address object that nobody uses any more.
+type ending struct {
+	uid  string
+	spot spot
+}
+
+type poolKey struct{ domain, name string }
+
+// poolState is what is going on at a pool.
+type poolState struct {
+	pool    Pool
+	strict  bool
+	waiting int
+	flight  *flight
+	quiet   time.Time // no prefetch before this
+	seen    time.Time
+}
+
+// flight is one claim of blocks that several takes wait for.
+type flight struct {
+	done chan struct{}
+	err  error
+}
+
+// New reads the log: from then on Free and Held work, and Take from Local
+// pools. Run does the rest.
+func New(o Options) (*Allocator, error) {
+	if o.Node == "" || o.NodeUID == "" || o.Store == nil || o.Log == nil {
+		return nil, errors.New("ipam: node, its UID, store and log are needed")
+	}
+	if o.Patience == 0 {
+		o.Patience = 1800 * time.Millisecond
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	seed := fnv.New64a()
+	seed.Write([]byte(o.NodeUID))
+	a := &Allocator{
+		Options: o, ready: make(chan struct{}), kick: make(chan struct{}, 1), nodes: max(o.Nodes, 1),
+		spaces: map[string]*space{}, held: map[Key]*held{}, by: map[spot]*held{}, busy: map[Key]*attempt{},
+		pools: map[poolKey]*poolState{}, ending: map[string]*ending{}, names: map[string]chan struct{}{},
+		asked: map[string]struct{}{}, suspect: map[string]struct{}{}, evicted: map[spot]struct{}{}, last: map[string]time.Time{},
+		random: rand.New(rand.NewPCG(seed.Sum64(), 84)), metrics: newMetrics(),
+	}
+	return a, a.replay()
+}
+
+// SetNodes tells how many nodes share the pools; new regions follow it.
+func (a *Allocator) SetNodes(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.nodes = max(n, 1)
+}
+
+// Ready is closed when the node's blocks are known, so that every pool works.
+func (a *Allocator) Ready() <-chan struct{} { return a.ready }
+
+// Held lists what interfaces of this node have, in the order of their keys.
+func (a *Allocator) Held() []Holding {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := make([]Holding, 0, len(a.held))
+	for _, h := range a.held {
+		out = append(out, Holding{h.owner, h.grants()})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Owner.Key.String() < out[j].Owner.Key.String() })
+	return out
+}
+
+func (a *Allocator) space(domain string) *space {
+	s := a.spaces[domain]
+	if s == nil {
+		s = newSpace(domain)
+		a.spaces[domain] = s
+	}
+	return s
+}
+
+// state is what is going on at a pool, which may have been edited since.
+func (a *Allocator) state(p Pool) *poolState {
+	key := poolKey{p.Domain, p.Name}
+	s := a.pools[key]
+	if s == nil {
+		s = &poolState{}
+		a.pools[key] = s
+	}
+	s.pool, s.strict, s.seen = p, p.Size() <= strictSize, time.Now()
+	return s
+}
+
+// strictSize is the largest pool that is given out strictly lowest-first, as
+// people expect of a range that they can see at a glance.
+const strictSize = 256
+
+// nudge wakes Run.
+func (a *Allocator) nudge() {
+	select {
+	case a.kick <- struct{}{}:
+	default:
+	}
+}
+
+// unavailable turns an error of the Store into a Refusal.
+func unavailable(doing string, err error) error {
+	var r *Refusal
+	switch {
+	case errors.As(err, &r):
+		return err
+	case errors.Is(err, ErrForbidden):
+		return &Refusal{Reason: Forbidden, Message: fmt.Sprintf("%s: %v", doing, err), Fix: "check tsunagu's RBAC and CRDs: apply the manifests of the running version again"}
+	}
+	return &Refusal{Reason: Unavailable, Message: fmt.Sprintf("%s: the API server is needed for it: %v", doing, err), Fix: "it is tried again; check the API server if this stays"}
+}

@@ -1,0 +1,267 @@
+package ipam
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// bind gets the right to one address by an Address object of its own: a static
+// one that no block of ours covers, or one that another node gives up.
+//
+// Why this is safe (I3): the object's name is the lock between requesters. A
+// block's owner looks for Address objects after the block was created and
+// before it gives anything out; we create the object first and look for the
+// block then. One of the two sees the other. If the block was there before,
+// the address is ours only when its owner has cut it out, which the owner does
+// after looking at its own log, or when the block is gone.
+func (a *Allocator) bind(ctx context.Context, owner Owner, p *Pool, x netip.Addr) (slot, error) {
+	name := objectName(p.Domain, x)
+	unlock, err := a.lockName(ctx, name)
+	if err != nil {
+		return slot{}, unavailable("bind address "+x.String(), err)
+	}
+	defer unlock()
+	if err := a.prepare(ctx, p, x, name); err != nil {
+		return slot{}, err
+	}
+	got, err := a.create(ctx, owner, p, x, name)
+	if err != nil {
+		return slot{}, err
+	}
+	if err := a.clear(ctx, p, x); err != nil {
+		a.mu.Lock()
+		a.ending[name] = &ending{got.UID, spot{p.Domain, x}}
+		a.mu.Unlock()
+		a.nudge()
+		return slot{}, err
+	}
+	return slot{Grant: p.grant(x), domain: p.Domain, bound: true, uid: got.UID}, nil
+}
+
+// prepare finishes a deletion of the same object that is still to be done, and
+// logs what is about to be made, so that a crash leaves nothing behind.
+func (a *Allocator) prepare(ctx context.Context, p *Pool, x netip.Addr, name string) error {
+	a.mu.Lock()
+	e := a.ending[name]
+	h := a.by[spot{p.Domain, x}]
+	a.mu.Unlock()
+	if h != nil {
+		return takenBy(p, x, h.owner, a.Node)
+	}
+	if e != nil {
+		if err := a.unbind(ctx, name, *e); err != nil {
+			return unavailable("bind address "+x.String(), err)
+		}
+	}
+	if err := a.Log.Put(unbindKey+name, encodeEnding(ending{"", spot{p.Domain, x}})); err != nil {
+		return &Refusal{Reason: Unavailable, Message: fmt.Sprintf("log that address %s is being bound: %v", x, err), Fix: "check the space on the file system of /run on the node"}
+	}
+	return nil
+}
+
+// create makes the object, or finds who has it.
+func (a *Allocator) create(ctx context.Context, owner Owner, p *Pool, x netip.Addr, name string) (Address, error) {
+	want := Address{Meta: Meta{Name: name}, Domain: p.Domain, Address: x, Pool: p.Name, Node: a.Node, NodeUID: a.NodeUID, Owner: owner}
+	for range 3 {
+		got, err := a.Store.CreateAddress(ctx, want)
+		if err == nil {
+			return got, nil
+		}
+		if !errors.Is(err, ErrExists) {
+			a.mu.Lock()
+			a.ending[name] = &ending{"", spot{p.Domain, x}}
+			a.mu.Unlock()
+			return got, unavailable("bind address "+x.String(), err)
+		}
+		got, err = a.Store.GetAddress(ctx, name)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			continue
+		case err != nil:
+			a.mu.Lock()
+			a.ending[name] = &ending{"", spot{p.Domain, x}}
+			a.mu.Unlock()
+			return got, unavailable("bind address "+x.String(), err)
+		case got.NodeUID == a.NodeUID && got.Owner.Key == owner.Key:
+			return got, nil // made by an earlier try whose answer was lost
+		}
+		_ = a.unbound(name)
+		return got, takenBy(p, x, got.Owner, got.Node)
+	}
+	_ = a.unbound(name)
+	return Address{}, &Refusal{Reason: Taken, Message: fmt.Sprintf("address %s of pool %s is being bound and freed by others", x, p.Name), Fix: "it is tried again"}
+}
+
+// clear makes sure that no block gives the address out.
+func (a *Allocator) clear(ctx context.Context, p *Pool, x netip.Addr) error {
+	doing := "bind address " + x.String()
+	r, err := a.Store.GetRegion(ctx, objectName(p.Domain, regionOf(x).Addr()))
+	if errors.Is(err, ErrNotFound) {
+		return nil // no region, no block
+	}
+	if err != nil {
+		return unavailable(doing, err)
+	}
+	name := objectName(p.Domain, blockOf(x, r.Unit).Addr())
+	b, err := a.Store.GetBlock(ctx, name)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return unavailable(doing, err)
+	case b.NodeUID == a.NodeUID:
+		return a.cutOwn(p, x)
+	case b.Holes&(1<<placeIn(b.Prefix, x)) != 0:
+		return nil
+	}
+	return a.ask(ctx, p, x, b)
+}
+
+func placeIn(block netip.Prefix, x netip.Addr) int { return lowByte(x) - lowByte(block.Addr()) }
+
+// cutOwn cuts the address out of a block of ours. A block that is not in
+// memory yet will be confirmed after this, and sees the Address object then.
+func (a *Allocator) cutOwn(p *Pool, x netip.Addr) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if h := a.by[spot{p.Domain, x}]; h != nil {
+		return takenBy(p, x, h.owner, a.Node)
+	}
+	s := a.space(p.Domain)
+	if l := s.find(x); l != nil {
+		l.holes |= 1 << l.place(x)
+		l.touch(time.Now())
+		s.settle(l)
+	}
+	return nil
+}
+
+// ask asks a block's owner for the address, and waits for the answer. The
+// answer that counts is the hole in the block, or that the block is gone.
+func (a *Allocator) ask(ctx context.Context, p *Pool, x netip.Addr, b Block) error {
+	asked := false
+	pause := 8 * time.Millisecond
+	doing := fmt.Sprintf("ask node %s for address %s", b.Node, x)
+	for {
+		i := requestFor(b, x)
+		switch {
+		case b.Holes&(1<<placeIn(b.Prefix, x)) != 0:
+			return nil
+		case asked && i >= 0 && b.Requests[i].Answer != "" || asked && i < 0:
+			return refusedBy(p, x, b, i)
+		case !asked:
+			var err error
+			if b, err = a.request(ctx, b, x); errors.Is(err, ErrNotFound) {
+				return nil
+			} else if err != nil {
+				return unavailable(doing, err)
+			}
+			asked = true
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(pause*3/2, 100*time.Millisecond)
+		case <-ctx.Done():
+			return &Refusal{Reason: Taken, Message: fmt.Sprintf("address %s of pool %s lies in block %s, leased to node %s, which does not answer", x, p.Name, b.Prefix, b.Node),
+				Fix: fmt.Sprintf("it is tried again: bring node %s back, or remove it, or ask for another address", b.Node)}
+		}
+		uid := b.UID
+		var err error
+		if b, err = a.Store.GetBlock(ctx, b.Name); errors.Is(err, ErrNotFound) || err == nil && b.UID != uid {
+			return nil // whoever claimed it since has seen our object
+		} else if err != nil && ctx.Err() == nil {
+			return unavailable(doing, err)
+		}
+	}
+}
+
+// request puts the question into the block.
+func (a *Allocator) request(ctx context.Context, b Block, x netip.Addr) (Block, error) {
+	for {
+		if i := requestFor(b, x); i < 0 || b.Requests[i].Answer != "" {
+			fresh := make([]HoleRequest, 0, len(b.Requests)+1)
+			for _, r := range b.Requests {
+				if r.Address != x && (r.Answer == "" || len(b.Requests) < mostRequests) {
+					fresh = append(fresh, r)
+				}
+			}
+			b.Requests = append(fresh, HoleRequest{Address: x})
+		}
+		got, err := a.Store.UpdateBlock(ctx, b)
+		if !errors.Is(err, ErrConflict) {
+			return got, err
+		}
+		if b, err = a.Store.GetBlock(ctx, b.Name); err != nil {
+			return b, err
+		}
+	}
+}
+
+// mostRequests is where answered requests are cleared away.
+const mostRequests = 8
+
+func requestFor(b Block, x netip.Addr) int {
+	for i, r := range b.Requests {
+		if r.Address == x {
+			return i
+		}
+	}
+	return -1
+}
+
+func refusedBy(p *Pool, x netip.Addr, b Block, i int) error {
+	why := "it did not say why"
+	if i >= 0 {
+		why = b.Requests[i].Answer
+	}
+	return &Refusal{Reason: Taken, Message: fmt.Sprintf("address %s of pool %s lies in block %s, leased to node %s: %s", x, p.Name, b.Prefix, b.Node, why),
+		Fix: "ask for another address, or delete the Pod that uses it"}
+}
+
+// lockName lets one at a time work on an object.
+func (a *Allocator) lockName(ctx context.Context, name string) (unlock func(), err error) {
+	for {
+		a.mu.Lock()
+		other := a.names[name]
+		if other == nil {
+			mine := make(chan struct{})
+			a.names[name] = mine
+			a.mu.Unlock()
+			return func() {
+				a.mu.Lock()
+				delete(a.names, name)
+				a.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		a.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+type endingRecord struct {
+	UID     string     `json:"u,omitempty"`
+	Domain  string     `json:"d"`
+	Address netip.Addr `json:"a"`
+}
+
+func encodeEnding(e ending) []byte {
+	value, _ := json.Marshal(endingRecord{e.uid, e.spot.domain, e.spot.addr})
+	return value
+}
+
+func decodeEnding(value []byte) (*ending, error) {
+	var r endingRecord
+	if err := json.Unmarshal(value, &r); err != nil {
+		return nil, fmt.Errorf("read an address to be deleted: %w", err)
+	}
+	return &ending{r.UID, spot{r.Domain, r.Address}}, nil
+}

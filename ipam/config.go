@@ -1,0 +1,268 @@
+package ipam
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Types of the ipam section that are built in.
+const (
+	TypeTsunagu     = "tsunagu"
+	TypeWhereabouts = "whereabouts"
+	TypeStatic      = "static"
+)
+
+// Config is the ipam section of a CNI configuration. An empty section, or
+// none, is a Config without addresses.
+type Config struct {
+	Type string
+	// PoolNames are IPPool objects; one address is taken of each.
+	PoolNames []string
+	// Pools are written out in the configuration; one address is taken of
+	// each.
+	Pools []Pool
+	// Static are addresses that are simply set.
+	Static []StaticAddress
+	Routes []Route
+	DNS    DNS
+}
+
+// StaticAddress is an address that the configuration fixes.
+type StaticAddress struct {
+	Prefix  netip.Prefix
+	Gateway netip.Addr
+}
+
+// DNS is handed on in the CNI result.
+type DNS struct {
+	Nameservers []string `json:"nameservers,omitempty"`
+	Domain      string   `json:"domain,omitempty"`
+	Search      []string `json:"search,omitempty"`
+	Options     []string `json:"options,omitempty"`
+}
+
+// section mirrors the JSON of all types.
+type section struct {
+	Type string `json:"type"`
+
+	Pools []string `json:"pools"`
+
+	Range      string    `json:"range"`
+	RangeStart string    `json:"range_start"`
+	RangeEnd   string    `json:"range_end"`
+	Exclude    []string  `json:"exclude"`
+	IPRanges   []ipRange `json:"ipRanges"`
+	Gateway    string    `json:"gateway"`
+	Network    string    `json:"network_name"`
+	Whole      bool      `json:"enable_l3"`
+
+	Addresses []staticAddress `json:"addresses"`
+	Routes    []routeText     `json:"routes"`
+	DNS       DNS             `json:"dns"`
+}
+
+type ipRange struct {
+	Range      string   `json:"range"`
+	RangeStart string   `json:"range_start"`
+	RangeEnd   string   `json:"range_end"`
+	Exclude    []string `json:"exclude"`
+}
+
+type staticAddress struct {
+	Address string `json:"address"`
+	Gateway string `json:"gateway"`
+}
+
+type routeText struct {
+	Dst string `json:"dst"`
+	GW  string `json:"gw"`
+}
+
+// ParseConfig reads the ipam section of a plugin's configuration. Errors are
+// Refusals that name the field, its value and what would be right.
+func ParseConfig(raw []byte) (Config, error) {
+	if raw = bytes.TrimSpace(raw); len(raw) == 0 || bytes.Equal(raw, []byte("{}")) || bytes.Equal(raw, []byte("null")) {
+		return Config{}, nil
+	}
+	var s section
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return Config{}, bad("ipam: "+jsonProblem(err), "correct the network's configuration")
+	}
+	switch s.Type {
+	case TypeTsunagu:
+		if err := knownFields(raw); err != nil {
+			return Config{}, bad(err.Error(), "correct or remove it")
+		}
+		return s.parse()
+	case TypeWhereabouts:
+		if len(s.Pools) > 0 {
+			return Config{}, bad("ipam.pools: type whereabouts has no such field", `use "type": "tsunagu" to name IPPools`)
+		}
+		return s.parse()
+	case TypeStatic:
+		return s.parseStatic()
+	case "":
+		return Config{}, bad("ipam.type is missing", `write "type": "tsunagu", "whereabouts" or "static"`)
+	case "host-local":
+		return Config{}, &Refusal{Reason: UnknownType,
+			Message: "ipam.type host-local counts addresses on each node by itself, so two nodes would give the same address; it is not supported yet",
+			Fix:     `use "type": "tsunagu" or "whereabouts" with "range" in place of "subnet"`}
+	case "dhcp":
+		return Config{}, &Refusal{Reason: UnknownType,
+			Message: "ipam.type dhcp is not supported yet",
+			Fix:     `use "type": "tsunagu" or "whereabouts" with a range that the DHCP server does not serve`}
+	}
+	return Config{}, &Refusal{Reason: UnknownType,
+		Message: fmt.Sprintf("ipam.type %q is not one of tsunagu, whereabouts, static", s.Type),
+		Fix:     "use one of these"}
+}
+
+// parse reads types tsunagu and whereabouts.
+func (s section) parse() (Config, error) {
+	c := Config{Type: s.Type, DNS: s.DNS}
+	for i, name := range s.Pools {
+		if name == "" || slices.Contains(s.Pools[:i], name) {
+			return c, bad(fmt.Sprintf("ipam.pools[%d] %q: must be the name of an IPPool, each once", i, name), "correct the list of pools")
+		}
+		c.PoolNames = append(c.PoolNames, name)
+	}
+	ranges, fields := s.IPRanges, make([]string, len(s.IPRanges))
+	for i := range ranges {
+		fields[i] = fmt.Sprintf("ipam.ipRanges[%d].", i)
+	}
+	if s.Range != "" {
+		// range is the first of ipRanges, as in whereabouts.
+		ranges = append([]ipRange{{s.Range, s.RangeStart, s.RangeEnd, s.Exclude}}, ranges...)
+		fields = append([]string{"ipam."}, fields...)
+	} else if s.RangeStart != "" || s.RangeEnd != "" || len(s.Exclude) > 0 {
+		return c, bad("ipam: range_start, range_end and exclude need range", `add "range"`)
+	}
+	for i, r := range ranges {
+		p, err := s.pool(fields[i], r)
+		if err != nil {
+			return c, err
+		}
+		c.Pools = append(c.Pools, p)
+	}
+	if err := s.gateway(&c); err != nil {
+		return c, err
+	}
+	if err := s.addresses(&c); err != nil {
+		return c, err
+	}
+	if err := s.routes(&c); err != nil {
+		return c, err
+	}
+	if len(c.PoolNames)+len(c.Pools)+len(c.Static) == 0 {
+		fix := `add "range": "192.168.10.0/24"`
+		if s.Type == TypeTsunagu {
+			fix = `add "pools": ["name of an IPPool"] or "range": "192.168.10.0/24"`
+		}
+		return c, bad("ipam: no pool and no range, so there is nothing to take an address from", fix)
+	}
+	for i := range c.Pools {
+		p := c.Pools[i].parsed()
+		if len(p.spans) == 0 {
+			return c, bad(fmt.Sprintf("ipam range %s: no address is left after exclude, gateway, network and broadcast address", p.Name), "make the range larger")
+		}
+		c.Pools[i] = p
+	}
+	return c, nil
+}
+
+// gateway gives the gateway to the pools it lies in: it is one of a family.
+func (s section) gateway(c *Config) error {
+	if s.Gateway == "" {
+		return nil
+	}
+	gw, err := parseAddr(s.Gateway)
+	if err != nil {
+		return bad(fmt.Sprintf("ipam.gateway %q: %v", s.Gateway, err), "write an address of the subnet")
+	}
+	used := len(c.PoolNames) > 0
+	for i := range c.Pools {
+		if p := &c.Pools[i]; p.Prefix.Contains(gw) || p.Prefix.Addr().BitLen() == gw.BitLen() && gw.IsLinkLocalUnicast() {
+			p.Gateway, used = gw, true
+		}
+	}
+	if !used && len(c.Pools) > 0 {
+		return bad(fmt.Sprintf("ipam.gateway %s: lies outside the range %s", gw, c.Pools[0].Prefix), "write an address of the subnet")
+	}
+	return nil
+}
+
+func (s section) addresses(c *Config) error {
+	for i, a := range s.Addresses {
+		p, err := parsePrefix(a.Address)
+		if err != nil {
+			return bad(fmt.Sprintf("ipam.addresses[%d].address %q: %v", i, a.Address, err), "write address/length")
+		}
+		static := StaticAddress{Prefix: p}
+		if a.Gateway != "" {
+			if static.Gateway, err = gatewayIn(p.Masked(), a.Gateway); err != nil {
+				return bad(fmt.Sprintf("ipam.addresses[%d].gateway %q: %v", i, a.Gateway, err), "write an address of the subnet")
+			}
+		}
+		c.Static = append(c.Static, static)
+	}
+	return nil
+}
+
+func (s section) routes(c *Config) error {
+	for i, r := range s.Routes {
+		route, field, err := parseRoute(r.Dst, r.GW)
+		if err != nil {
+			return bad(fmt.Sprintf("ipam.routes[%d].%s %q: %v", i, field, map[string]string{"dst": r.Dst, "gw": r.GW}[field], err), "correct the route")
+		}
+		c.Routes = append(c.Routes, route)
+	}
+	return nil
+}
+
+func (s section) parseStatic() (Config, error) {
+	c := Config{Type: s.Type, DNS: s.DNS}
+	if err := s.addresses(&c); err != nil {
+		return c, err
+	}
+	return c, s.routes(&c)
+}
+
+// knownFields refuses a misspelt field, which would otherwise be silently
+// without effect. Types of others have fields of their own and are not asked.
+func knownFields(raw []byte) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(new(section)); err != nil {
+		return fmt.Errorf("ipam: %s", jsonProblem(err))
+	}
+	return nil
+}
+
+func jsonProblem(err error) string {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("broken JSON at byte %d: %v", syntax.Offset, err)
+	case errors.As(err, &kind):
+		return fmt.Sprintf("%s must be %s, not %s", kind.Field, typeName(kind.Type.String()), kind.Value)
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+func typeName(goType string) string {
+	switch {
+	case goType == "bool":
+		return "true or false"
+	case strings.HasPrefix(goType, "[]"):
+		return "a list"
+	case goType == "string":
+		return "a string"
+	}
+	return "an object"
+}

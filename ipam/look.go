@@ -1,0 +1,130 @@
+package ipam
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// exhausted is a look at all blocks and bound addresses of a pool. As an error
+// it says that none was left to claim.
+type exhausted struct {
+	pool   Pool
+	node   string // ours
+	blocks []Block
+	bound  []Address
+	holes  map[netip.Addr]struct{} // bound, to look up
+	used   map[string]int          // by node
+	leased map[string]int
+}
+
+// look reads all blocks and bound addresses of the pool's domain and believes
+// them for a while.
+func (a *Allocator) look(ctx context.Context, p Pool) (*exhausted, error) {
+	scope := Scope{Domain: p.Domain}
+	if regionOf(p.Prefix.Addr()).Bits() <= p.Prefix.Bits() {
+		scope.Region = RegionValue(p.Prefix.Addr())
+	}
+	blocks, err := a.Store.ListBlocks(ctx, scope)
+	if err != nil {
+		return nil, unavailable("lease addresses of pool "+p.Name, err)
+	}
+	bound, err := a.Store.ListAddresses(ctx, scope)
+	if err != nil {
+		return nil, unavailable("lease addresses of pool "+p.Name, err)
+	}
+	e := &exhausted{pool: p, node: a.Node, holes: map[netip.Addr]struct{}{}, used: map[string]int{}, leased: map[string]int{}}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s, now := a.space(p.Domain), time.Now()
+	for start := range s.taken {
+		if p.Prefix.Contains(start) {
+			delete(s.taken, start)
+		}
+	}
+	for _, b := range blocks {
+		s.units[regionOf(b.Prefix.Addr()).Addr()] = unitOf(b.Prefix)
+		if b.NodeUID != a.NodeUID {
+			s.taken[b.Prefix.Addr()] = now.Add(takenFor)
+		} else if s.find(b.Prefix.Addr()) == nil {
+			// A create of ours whose answer was lost.
+			a.suspect[b.Name] = struct{}{}
+			a.nudge()
+		}
+		if m := p.mask(b.Prefix); m != 0 {
+			e.blocks = append(e.blocks, b)
+			used := b.Used
+			if l := s.find(b.Prefix.Addr()); l != nil {
+				used = l.used
+			}
+			e.used[b.Node] += bits.OnesCount64(used & m &^ b.Holes)
+			e.leased[b.Node]++
+		}
+	}
+	for _, x := range bound {
+		e.holes[x.Address] = struct{}{}
+		if p.Contains(x.Address) {
+			e.bound = append(e.bound, x)
+		}
+	}
+	return e, nil
+}
+
+// leaves tells whether a block has an address of the pool that is not bound
+// to somebody. Nothing seen means perhaps.
+func (e *exhausted) leaves(m uint64, b netip.Prefix) bool {
+	if e == nil || m == 0 {
+		return m != 0
+	}
+	for place := range unitOf(b) {
+		if m&(1<<place) == 0 {
+			continue
+		}
+		if _, bound := e.holes[plus(b.Addr(), place)]; !bound {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *exhausted) Error() string { return e.refusal().Error() }
+
+// refusal says how full the pool is and who has it.
+func (e *exhausted) refusal() *Refusal {
+	used, nodes := len(e.bound), make([]string, 0, len(e.leased))
+	for node, n := range e.used {
+		used += n
+		nodes = append(nodes, node)
+	}
+	slices.SortFunc(nodes, func(x, y string) int { return e.leased[y] - e.leased[x] })
+	var who []string
+	for i, node := range nodes {
+		if i == 5 {
+			who = append(who, fmt.Sprintf("%d more nodes", len(nodes)-i))
+			break
+		}
+		who = append(who, fmt.Sprintf("%s holds %s with %d in use", node, plural(e.leased[node], "block"), e.used[node]))
+	}
+	if n := len(e.bound); n > 0 {
+		who = append(who, plural(n, "address")+" bound one by one")
+	}
+	return &Refusal{
+		Reason:  PoolFull,
+		Message: fmt.Sprintf("pool %s is full: %d of %d addresses of %s are in use; %s", e.pool.Name, used, e.pool.Size(), e.pool.Prefix, strings.Join(who, ", ")),
+		Fix:     "delete Pods that have addresses of it, or make its ranges larger",
+	}
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	if strings.HasSuffix(word, "s") {
+		word += "e"
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

@@ -1,0 +1,177 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"time"
+)
+
+// verify looks at a block that may be ours without our knowing, or may be ours
+// no more. The name is locked by the caller.
+func (a *Allocator) verify(ctx context.Context, name string) error {
+	b, err := a.Store.GetBlock(ctx, name)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	a.mu.Lock()
+	l := a.leaseNamed(name)
+	switch {
+	case err == nil && b.NodeUID == a.NodeUID && l != nil && l.standing == leaving:
+		a.mu.Unlock()
+		return nil // depart has it
+	case err == nil && b.NodeUID == a.NodeUID && l != nil && l.uid == b.UID:
+		if l.standing == lost {
+			l.standing = unconfirmed
+		}
+		a.mu.Unlock()
+		return a.confirm(ctx, l, nil)
+	case err == nil && b.NodeUID == a.NodeUID && l != nil:
+		l.uid, l.standing = b.UID, unconfirmed
+		a.space(l.domain).settle(l)
+		a.mu.Unlock()
+		return a.confirm(ctx, l, nil)
+	case err == nil && b.NodeUID == a.NodeUID:
+		a.mu.Unlock()
+		return a.confirm(ctx, a.enter(b), nil)
+	case l == nil || l.standing == leaving:
+		a.mu.Unlock()
+		return nil
+	}
+	// Ours no more.
+	l.standing = lost
+	used := l.used
+	s := a.space(l.domain)
+	s.remove(l)
+	a.mu.Unlock()
+	if used != 0 {
+		a.Logger.Error("block of this node is gone while addresses of it are in use: claiming it again", "block", name, "prefix", l.prefix, "inUse", popcount(used))
+	}
+	for ; used != 0; used &= used - 1 {
+		if err := a.reclaimBlock(ctx, l.domain, l.at(bits.TrailingZeros64(used)), int(l.unit)); err != nil {
+			a.mu.Lock()
+			l.standing = lost
+			s.add(l) // to be looked at again
+			a.mu.Unlock()
+			return err
+		}
+	}
+	for _, l := range a.leases(func(x *lease) bool {
+		return x.standing == unconfirmed && x.prefix.Overlaps(l.prefix) && x.domain == l.domain
+	}) {
+		if err := a.confirm(ctx, l, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leaseNamed finds a lease by its object's name. Called with mu held.
+func (a *Allocator) leaseNamed(name string) *lease {
+	for _, s := range a.spaces {
+		if len(name) <= len(s.domain) || name[:len(s.domain)] != s.domain {
+			continue
+		}
+		for _, l := range s.leases {
+			if !l.local && l.name() == name {
+				return l
+			}
+		}
+	}
+	return nil
+}
+
+// evictions are addresses in use to which the right is missing.
+func (a *Allocator) evictions() (out []spot) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for x := range a.evicted {
+		out = append(out, x)
+	}
+	return out
+}
+
+// rebind binds an address in use by an object of its own, and asks the owner
+// of the block it lies in for it. Until that succeeds the address is frozen:
+// its interface keeps it and it is not given out again.
+func (a *Allocator) rebind(ctx context.Context, x spot) error {
+	name := objectName(x.domain, x.addr)
+	unlock, err := a.lockName(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	a.mu.Lock()
+	h, s := a.holder(x)
+	if h == nil {
+		delete(a.evicted, x)
+		a.mu.Unlock()
+		return nil
+	}
+	a.mu.Unlock()
+	p := &Pool{Name: s.Pool, Domain: x.domain, Prefix: s.Address.Masked()}
+	got, err := a.Store.CreateAddress(ctx, Address{Meta: Meta{Name: name}, Domain: x.domain, Address: x.addr, Pool: s.Pool, Node: a.Node, NodeUID: a.NodeUID, Owner: h.owner})
+	if errors.Is(err, ErrExists) {
+		got, err = a.Store.GetAddress(ctx, name)
+	}
+	if err != nil {
+		return err
+	}
+	bound := got.NodeUID == a.NodeUID
+	conflict := ""
+	if !bound {
+		conflict = "it is bound to " + got.Owner.Namespace + "/" + got.Owner.Pod + " on node " + got.Node
+	} else {
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		err := a.clear(short, p, x.addr)
+		if ReasonOf(err) == Taken {
+			conflict = err.Error()
+		} else if err != nil {
+			return err
+		}
+	}
+	if conflict != "" {
+		a.Logger.Error("two interfaces may have one address: this one keeps it, it is not given out again", "address", x.addr, "domain", x.domain, "interface", h.owner.Key, "pod", h.owner.Namespace+"/"+h.owner.Pod, "because", conflict)
+	}
+	return a.rebound(x, bound, got.UID, conflict != "")
+}
+
+// rebound logs the new right, unless the holding went away meanwhile.
+func (a *Allocator) rebound(x spot, bound bool, uid string, frozen bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.evicted, x)
+	h, s := a.holder(x)
+	if h == nil {
+		if bound {
+			a.ending[objectName(x.domain, x.addr)] = &ending{uid, x}
+		}
+		return nil
+	}
+	if l := a.space(x.domain).find(x.addr); bound && l != nil {
+		l.holes |= 1 << l.place(x.addr)
+		l.used &^= 1 << l.place(x.addr)
+		a.space(x.domain).settle(l)
+	}
+	s.bound, s.uid, s.frozen = bound, uid, frozen
+	if err := a.record(h); err != nil {
+		return fmt.Errorf("log the right to %s: %w", x.addr, err)
+	}
+	return nil
+}
+
+// holder finds the slot of an address in use. Called with mu held.
+func (a *Allocator) holder(x spot) (*held, *slot) {
+	h := a.by[x]
+	if h == nil {
+		return nil, nil
+	}
+	for i := range h.slots {
+		if s := &h.slots[i]; s.domain == x.domain && s.Address.Addr() == x.addr {
+			return h, s
+		}
+	}
+	return nil, nil
+}

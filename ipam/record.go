@@ -1,0 +1,103 @@
+package ipam
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// slot is one address of a holding, and by what right it is held.
+type slot struct {
+	Grant
+	domain string
+	local  bool
+	// bound: by an Address object of this UID. Else by the block that covers
+	// it.
+	bound bool
+	uid   string
+	// unit of the block, to claim it again if the object is lost.
+	unit int
+	// frozen: somebody else has the right to it. The interface keeps it, and
+	// it is not given out again.
+	frozen bool
+}
+
+// held is a Holding with the rights.
+type held struct {
+	owner Owner
+	slots []slot
+}
+
+func (h *held) grants() []Grant {
+	out := make([]Grant, len(h.slots))
+	for i, s := range h.slots {
+		out[i] = s.Grant
+	}
+	return out
+}
+
+// Keys of the log: what an interface holds, an Address object that is being
+// made or unmade, a block that is being given back.
+const (
+	heldKey    = "h/"
+	unbindKey  = "x/"
+	leavingKey = "l/"
+)
+
+// heldRecord is a holding in the log.
+type heldRecord struct {
+	Container string       `json:"c"`
+	IfName    string       `json:"i"`
+	Namespace string       `json:"n,omitempty"`
+	Pod       string       `json:"p,omitempty"`
+	UID       string       `json:"u,omitempty"`
+	Network   string       `json:"w,omitempty"`
+	Slots     []slotRecord `json:"s"`
+}
+
+type slotRecord struct {
+	Address netip.Prefix `json:"a"`
+	Gateway *netip.Addr  `json:"g,omitempty"`
+	Routes  []Route      `json:"r,omitempty"`
+	Pool    string       `json:"p,omitempty"`
+	Domain  string       `json:"d"`
+	Local   bool         `json:"l,omitempty"`
+	Bound   bool         `json:"b,omitempty"`
+	UID     string       `json:"u,omitempty"`
+	Unit    int          `json:"n,omitempty"`
+	Frozen  bool         `json:"f,omitempty"`
+}
+
+func (h *held) encode() ([]byte, error) {
+	r := heldRecord{h.owner.ContainerID, h.owner.IfName, h.owner.Namespace, h.owner.Pod, h.owner.UID, h.owner.Network, make([]slotRecord, 0, len(h.slots))}
+	for _, s := range h.slots {
+		rec := slotRecord{s.Address, nil, s.Routes, s.Pool, s.domain, s.local, s.bound, s.uid, s.unit, s.frozen}
+		if s.Gateway.IsValid() {
+			rec.Gateway = &s.Gateway
+		}
+		r.Slots = append(r.Slots, rec)
+	}
+	return json.Marshal(r)
+}
+
+func decodeHeld(value []byte) (*held, error) {
+	var r heldRecord
+	if err := json.Unmarshal(value, &r); err != nil {
+		return nil, fmt.Errorf("read a holding: %w", err)
+	}
+	h := &held{owner: Owner{Key{r.Container, r.IfName}, r.Namespace, r.Pod, r.UID, r.Network}}
+	for _, s := range r.Slots {
+		if !s.Address.IsValid() {
+			return nil, fmt.Errorf("read the holding of %s: an address is missing", h.owner.Key)
+		}
+		one := slot{Grant: Grant{Address: s.Address, Routes: s.Routes, Pool: s.Pool}, domain: s.Domain, local: s.Local, bound: s.Bound, uid: s.UID, unit: s.Unit, frozen: s.Frozen}
+		if s.Gateway != nil {
+			one.Gateway = *s.Gateway
+		}
+		h.slots = append(h.slots, one)
+	}
+	return h, nil
+}
+
+func cutKey(key, kind string) (string, bool) { return strings.CutPrefix(key, kind) }

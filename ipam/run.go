@@ -1,0 +1,260 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// pace of the work that nobody waits for.
+const (
+	tick      = 500 * time.Millisecond
+	flushRest = 2 * time.Second
+	healRest  = 5 * time.Second
+	// callTime is how long one call to the API server may take.
+	callTime = 5 * time.Second
+)
+
+// Run learns what this node holds and then keeps its blocks until ctx ends,
+// which is not an error. It answers other nodes, deletes what is not needed
+// any more and claims again what was lost.
+func (a *Allocator) Run(ctx context.Context) error {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		err := a.sync(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		a.Logger.Warn("this node's blocks are not known yet", "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	close(a.ready)
+	watch := make(chan struct{})
+	go func() {
+		defer close(watch)
+		a.Store.WatchBlocks(ctx, a.NodeUID, watcher{a})
+	}()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for silent := false; ; {
+		err := a.Maintain(ctx)
+		if ctx.Err() != nil {
+			<-watch
+			return nil
+		}
+		if (err != nil) != silent {
+			silent = err != nil
+			a.Logger.Info("upkeep of address blocks", "waiting", silent, "error", err)
+		}
+		select {
+		case <-a.kick:
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Maintain does all that is due once. Run calls it; a test may.
+func (a *Allocator) Maintain(ctx context.Context) error {
+	var failed error
+	do := func(doing string, f func(context.Context) error) {
+		if failed != nil || ctx.Err() != nil {
+			return
+		}
+		call, cancel := context.WithTimeout(ctx, callTime)
+		defer cancel()
+		if err := f(call); err != nil {
+			err = fmt.Errorf("%s: %w", doing, err)
+			if errors.Is(err, ErrForbidden) {
+				a.Logger.Error("upkeep of address blocks", "error", err)
+				return // the next may be allowed
+			}
+			failed = err
+		}
+	}
+	for name := range drain(a, a.asked) {
+		do("answer for block "+name, a.locked(name, func(c context.Context) error { return a.answer(c, name) }, a.asked))
+	}
+	for name := range drain(a, a.suspect) {
+		do("look after block "+name, a.locked(name, func(c context.Context) error { return a.verify(c, name) }, a.suspect))
+	}
+	for _, x := range a.evictions() {
+		do("bind address "+x.addr.String(), func(c context.Context) error { return a.rebind(c, x) })
+	}
+	for _, l := range a.leases(func(l *lease) bool { return l.standing == unconfirmed }) {
+		do("confirm block "+l.name(), a.locked(l.name(), func(c context.Context) error { return a.confirm(c, l, nil) }, nil))
+	}
+	a.giveBack()
+	for _, l := range a.leases(func(l *lease) bool { return l.standing == leaving }) {
+		do("", a.locked(l.name(), func(c context.Context) error { return a.depart(c, l) }, nil))
+	}
+	for name, e := range a.endings() {
+		do("delete address "+name, a.locked(name, func(c context.Context) error { return a.endIfStill(c, name, e) }, nil))
+	}
+	if a.due("heal", healRest) {
+		for _, l := range a.leases(func(l *lease) bool { return l.standing == owned && l.holes != 0 }) {
+			do("heal block "+l.name(), a.locked(l.name(), func(c context.Context) error { return a.heal(c, l) }, nil))
+		}
+	}
+	a.flushSome(do)
+	return failed
+}
+
+// flushSome writes the counts of one block a second.
+func (a *Allocator) flushSome(do func(string, func(context.Context) error)) {
+	now := time.Now()
+	old := a.leases(func(l *lease) bool {
+		return l.standing == owned && l.unit > 1 && !l.changed.IsZero() && now.Sub(l.changed) >= flushRest
+	})
+	if len(old) == 0 || !a.due("flush", time.Second) {
+		return
+	}
+	oldest := old[0]
+	for _, l := range old {
+		if l.changed.Before(oldest.changed) {
+			oldest = l
+		}
+	}
+	do("flush block "+oldest.name(), a.locked(oldest.name(), func(c context.Context) error { return a.flush(c, oldest) }, nil))
+}
+
+// locked does something while nobody else works on the object; if it fails
+// the name is put back into the set.
+func (a *Allocator) locked(name string, f func(context.Context) error, back map[string]struct{}) func(context.Context) error {
+	return func(ctx context.Context) error {
+		unlock, err := a.lockName(ctx, name)
+		if err == nil {
+			err = f(ctx)
+			unlock()
+		}
+		if err != nil && back != nil {
+			a.mu.Lock()
+			back[name] = struct{}{}
+			a.mu.Unlock()
+		}
+		return err
+	}
+}
+
+// drain empties a set and returns what was in it.
+func drain(a *Allocator, set map[string]struct{}) map[string]struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := make(map[string]struct{}, len(set))
+	for name := range set {
+		out[name] = struct{}{}
+	}
+	clear(set)
+	return out
+}
+
+// leases are those that match.
+func (a *Allocator) leases(match func(*lease) bool) (out []*lease) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.spaces {
+		for _, l := range s.leases {
+			if !l.local && match(l) {
+				out = append(out, l)
+			}
+		}
+	}
+	return out
+}
+
+func (a *Allocator) endings() map[string]ending {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := make(map[string]ending, len(a.ending))
+	for name, e := range a.ending {
+		out[name] = *e
+	}
+	return out
+}
+
+// endIfStill deletes an Address object unless it is needed again meanwhile.
+func (a *Allocator) endIfStill(ctx context.Context, name string, e ending) error {
+	a.mu.Lock()
+	now := a.ending[name]
+	a.mu.Unlock()
+	if now == nil || *now != e {
+		return nil
+	}
+	return a.unbind(ctx, name, e)
+}
+
+// due tells whether some work was last done long enough ago, and notes that it
+// is done now.
+func (a *Allocator) due(what string, rest time.Duration) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	if now.Sub(a.last[what]) < rest {
+		return false
+	}
+	a.last[what] = now
+	return true
+}
+
+// watcher turns what is seen of our blocks into work. What is seen may be old:
+// each piece of work looks again before it acts.
+type watcher struct{ a *Allocator }
+
+func (w watcher) Reset(all []Block) {
+	w.a.mu.Lock()
+	seen := make(map[string]struct{}, len(all))
+	for _, b := range all {
+		seen[b.Name] = struct{}{}
+	}
+	for _, s := range w.a.spaces {
+		for _, l := range s.leases {
+			if _, ok := seen[l.name()]; !ok && !l.local && l.standing != leaving {
+				w.a.suspect[l.name()] = struct{}{}
+			}
+		}
+	}
+	w.a.mu.Unlock()
+	for _, b := range all {
+		w.Changed(b)
+	}
+	w.a.nudge()
+}
+
+func (w watcher) Changed(b Block) {
+	w.a.mu.Lock()
+	defer w.a.mu.Unlock()
+	l := w.a.space(b.Domain).find(b.Prefix.Addr())
+	if l == nil || l.uid != b.UID {
+		w.a.suspect[b.Name] = struct{}{}
+		w.a.nudge()
+	}
+	for _, r := range b.Requests {
+		if r.Answer == "" {
+			w.a.asked[b.Name] = struct{}{}
+			if l != nil {
+				l.requested = true
+			}
+			w.a.nudge()
+		}
+	}
+}
+
+func (w watcher) Gone(b Block) {
+	w.a.mu.Lock()
+	defer w.a.mu.Unlock()
+	s := w.a.space(b.Domain)
+	if l := s.find(b.Prefix.Addr()); l != nil && l.uid == b.UID && l.standing != leaving {
+		// Not ours any more: give out nothing until it is claimed again.
+		l.standing = lost
+		s.settle(l)
+		w.a.suspect[b.Name] = struct{}{}
+		w.a.nudge()
+	}
+}

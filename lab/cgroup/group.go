@@ -41,7 +41,13 @@ func (g Group) Exists() bool {
 // Create makes the group and its parents in every hierarchy. On a pure v2 host
 // the parents hand all their controllers down; below a v1 cpuset they hand
 // down CPUs and memory nodes, without which no process can join.
-func (g Group) Create() error {
+func (g Group) Create() error { return g.create(true) }
+
+// CreateBare makes the group below an existing one that keeps its controllers
+// to itself for now: a v2 group that hands any down cannot hold processes.
+func (g Group) CreateBare() error { return g.create(false) }
+
+func (g Group) create(controllers bool) error {
 	for _, v1 := range g.host.V1 {
 		if err := makeV1(v1.Mount, g.path); err != nil {
 			return fmt.Errorf("creating cgroup %s in %s: %w", g.path, v1.Mount, err)
@@ -49,7 +55,7 @@ func (g Group) Create() error {
 	}
 	dir := g.host.V2
 	for _, name := range strings.Split(g.path, "/") {
-		if g.host.PureV2() {
+		if g.host.PureV2() && controllers {
 			if err := handDown(dir); err != nil {
 				return fmt.Errorf("enabling controllers of %s for its children: %w", dir, err)
 			}

@@ -50,7 +50,11 @@ var ErrNoLab = errors.New("no such lab")
 
 // MainIfChild must be the first call of every program that makes labs, in
 // tests of TestMain; see machine.MainIfChild.
-func MainIfChild() { machine.MainIfChild() }
+func MainIfChild() {
+	machine.MainIfChild()
+	// A user's PATH often lacks the directories of administrators, where nft is.
+	os.Setenv("PATH", os.Getenv("PATH")+":"+machine.Path)
+}
 
 // Open finds a lab by name: the one below root (as Root finds it, when empty),
 // or one that is running from elsewhere.

@@ -21,11 +21,8 @@ type need struct{ program, pkg string }
 
 var needs = []need{
 	{"containerd", "containerd"}, {"ctr", "containerd"}, {"runc", "runc"},
-	{"nft", "nftables"}, {"mount", "mount"}, {"wget", "wget"}, {"go", "golang"},
+	{"nft", "nftables"}, {"mount", "mount"}, {"go", "golang"},
 }
-
-// busybox must be the static one: images have no libraries.
-const busybox = "/usr/bin/busybox"
 
 // referencePlugins is where Debian has the CNI plugins.
 const referencePlugins = "/usr/lib/cni"
@@ -44,9 +41,12 @@ func preflight(o Options) error {
 	}
 	missing := map[string]bool{}
 	for _, n := range needs {
-		if _, err := exec.LookPath(n.program); err != nil {
+		if !installed(n.program) {
 			missing[n.pkg] = true
 		}
+	}
+	if !installed("wget") {
+		o.Progress.Say("wget is not installed, so the images' shell has none that works (busybox's crashes); on Debian or Ubuntu: apt-get install -y wget")
 	}
 	if b, err := os.ReadFile(busyboxPath()); err != nil || bytes.Contains(b, []byte("/lib64/ld-linux")) {
 		missing["busybox-static"] = true
@@ -93,11 +93,18 @@ func preflight(o Options) error {
 	return errors.Join(problems...)
 }
 
+func installed(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
+}
+
+// busyboxPath must lead to the static one: images have no libraries.
 func busyboxPath() string {
-	if p, err := exec.LookPath("busybox"); err == nil {
-		return p
+	p, err := exec.LookPath("busybox")
+	if err != nil {
+		return "busybox"
 	}
-	return busybox
+	return p
 }
 
 // availableMemory is in MiB, 0 when unknown.

@@ -31,6 +31,13 @@ func (s Spec) enter() error {
 	if pid == 0 {
 		return fmt.Errorf("entering %s: %w", s.Namespace(), supervise.ErrDown)
 	}
+	// The root of a mount namespace need not be that of its processes: when the
+	// host itself is in a chroot, the one below is still there.
+	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("entering %s: %w", s.Namespace(), err)
+	}
+	defer unix.Close(root)
 	// Threads of a process share root and working directory, and a thread that
 	// shares them may not change its mount namespace.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
@@ -46,6 +53,12 @@ func (s Spec) enter() error {
 		if err != nil {
 			return fmt.Errorf("entering %s namespace of %s: %w", ns.file, s.Namespace(), err)
 		}
+	}
+	if err := unix.Fchdir(root); err != nil {
+		return fmt.Errorf("entering the root of %s: %w", s.Namespace(), err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return fmt.Errorf("entering the root of %s: %w", s.Namespace(), err)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func Start(s Spec, h cgroup.Host, listeners map[string]net.Listener) error {
 	if err := group.Create(); err != nil {
 		return err
 	}
-	if err := group.Child("init").Create(); err != nil {
+	if err := group.Child("init").CreateBare(); err != nil {
 		return err
 	}
 	for _, d := range []string{s.Dir, s.LogDir, s.Run} {
@@ -162,10 +162,13 @@ func Start(s Spec, h cgroup.Host, listeners map[string]net.Listener) error {
 	return os.WriteFile(s.pidFile(), []byte(fmt.Sprintf("%d %s\n", cmd.Process.Pid, start)), 0o644)
 }
 
+// Path is where a machine's programs are looked for.
+const Path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // environ is what a machine's programs inherit: nothing of the user's session
 // that could change what they do.
 func environ() []string {
-	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"}
+	return []string{"PATH=" + Path, "HOME=/root", "LANG=C.UTF-8"}
 }
 
 // PID gives the machine's supervisor, or 0 when it is switched off. A number

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -79,6 +80,17 @@ exec and kubectl give the code of the command they ran.`,
   tsunagu-lab stop node1 kube-apiserver --for 20s
   tsunagu-lab down`,
 		SilenceUsage: true, SilenceErrors: true,
+		Args: func(cmd *cobra.Command, a []string) error {
+			if len(a) == 0 {
+				return nil
+			}
+			hint := ""
+			if near := cmd.SuggestionsFor(a[0]); len(near) > 0 {
+				hint = "; did you mean " + strings.Join(near, " or ") + "?"
+			}
+			return usageError{fmt.Errorf("unknown command %q%s", a[0], hint)}
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVar(&o.name, "name", "lab", "name of the lab")
 	root.PersistentFlags().StringVar(&o.dir, "dir", "", "directory that holds .lab (default: the nearest parent that has one or is tsunagu's repository, else here)")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -18,6 +19,9 @@ func upCommand(o *options) *cobra.Command {
 		Short: "Make a lab, or start what is off in one that exists",
 		Args:  args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if want.Nodes < 1 || want.ControlPlanes < 1 {
+				return usageError{errors.New("a lab has at least one node and one control plane")}
+			}
 			want.Name, want.Dir, want.Progress = o.name, o.dir, o.progress()
 			want.Proxy, want.CNI, want.Family = cluster.Proxy(proxy), cluster.CNI(cni), plan.Family(family)
 			c, err := cluster.Up(cmd.Context(), want)

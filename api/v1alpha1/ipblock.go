@@ -12,7 +12,9 @@ const NodeLabel = "tsunagu.dev/node-uid"
 
 // IPRegion fixes the size of the blocks in one /24 (IPv4) or /120 (IPv6) of a
 // domain, so that ranges that overlap agree where blocks begin. Its unit does
-// not change while any block of it exists.
+// not change while any block of it exists: who deletes a region marks it as
+// draining first and then looks for blocks, who creates a block looks at the
+// region after.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster
@@ -40,14 +42,6 @@ type IPRegionSpec struct {
 	// +kubebuilder:validation:Maximum=64
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the unit of an IPRegion does not change; delete the region when it has no blocks"
 	Unit int32 `json:"unit"`
-	// Draining is set by the controller before it deletes a region that
-	// nobody needs: it marks, then looks whether any block exists, then
-	// deletes or takes the mark back. Whoever creates a block does the
-	// opposite, creates and then reads the region again, and withdraws the
-	// unused block if the region is draining, gone or another one (other UID
-	// or unit). So at least one of the two sees the other.
-	// +optional
-	Draining bool `json:"draining,omitempty"`
 }
 
 // IPRegionList is a list of IPRegions.

@@ -26,7 +26,7 @@ const ConditionReady = "Ready"
 // +kubebuilder:printcolumn:name="Namespaces",type=integer,JSONPath=`.status.namespaces`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="a Network's name becomes the name of a NetworkAttachmentDefinition, of an address domain and a label value: use at most 63 lower-case letters, digits and '-'"
-// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'pods'",message="the name pods is taken by the pod network's own addresses: choose another"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'pods' && !self.metadata.name.startsWith('x--')",message="the name pods and names that begin with x-- are taken, they stand for other address domains: choose another"
 type Network struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,61 +31,47 @@ type tally struct {
 }
 
 // countPool adds up blocks and addresses of the pool's domain. A block may
-// serve several pools whose ranges overlap; each counts its own part. What
-// cannot be parsed is nobody's.
+// serve several pools whose ranges overlap; each counts its own part. An
+// address that is bound by an object of its own counts once, whatever the block
+// around it says. What cannot be parsed is nobody's.
 func countPool(p ipam.Pool, blocks []v1alpha1.IPBlock, addresses []v1alpha1.IPAddress) tally {
 	var t tally
+	seen := map[netip.Addr]bool{}
 	see := func(a netip.Addr) {
+		if seen[a] {
+			return
+		}
+		seen[a] = true
 		if p.Contains(a) {
 			t.Used++
 		} else if p.Prefix.Contains(a) {
 			t.Outside = append(t.Outside, a)
 		}
 	}
-	for _, b := range blocks {
-		prefix, err := netip.ParsePrefix(b.Spec.CIDR)
-		if b.Spec.Domain != p.Domain || err != nil || !p.Prefix.Overlaps(prefix) {
-			continue
-		}
-		t.Blocks++
-		for a := range bitmap(b.Spec.Used, prefix) {
-			see(a)
-		}
-	}
-	for _, a := range addresses {
-		addr, err := netip.ParseAddr(a.Spec.Address)
-		if a.Spec.Domain != p.Domain || err != nil || !p.Prefix.Contains(addr) {
+	for i := range addresses {
+		a, err := ipam.AddressFrom(&addresses[i])
+		if err != nil || a.Domain != p.Domain || !p.Prefix.Contains(a.Address) {
 			continue
 		}
 		t.Static++
-		see(addr)
+		see(a.Address)
+	}
+	for i := range blocks {
+		b, err := ipam.BlockFrom(&blocks[i])
+		if err != nil || b.Domain != p.Domain || !p.Prefix.Overlaps(b.Prefix) {
+			continue
+		}
+		t.Blocks++
+		a := b.Prefix.Addr()
+		for place := 0; a.IsValid() && b.Prefix.Contains(a) && place < 64; place++ {
+			if b.Used&^b.Holes&(1<<place) != 0 {
+				see(a)
+			}
+			a = a.Next()
+		}
 	}
 	slices.SortFunc(t.Outside, netip.Addr.Compare)
 	return t
-}
-
-// bitmap yields the addresses of a block whose bits are set: hexadecimal,
-// lowest address first, so the first digit's highest bit is the block's first
-// address.
-func bitmap(hex string, block netip.Prefix) func(yield func(netip.Addr) bool) {
-	return func(yield func(netip.Addr) bool) {
-		a := block.Masked().Addr()
-		for _, digit := range hex {
-			v, err := strconv.ParseUint(string(digit), 16, 8)
-			if err != nil {
-				return
-			}
-			for bit := 3; bit >= 0; bit-- {
-				if !a.IsValid() || !block.Contains(a) {
-					return
-				}
-				if v&(1<<bit) != 0 && !yield(a) {
-					return
-				}
-				a = a.Next()
-			}
-		}
-	}
 }
 
 // overlaps names the other pools of the domain that may give out the same

@@ -5,12 +5,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/netip"
-	"strings"
 
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 // managedBy marks what the controller made, besides the owner reference.
@@ -110,17 +110,13 @@ func bridgeName(network string) string {
 	return prefix + hash(network, 10)
 }
 
-// poolName is the IPPool of one subnet: network and CIDR, or, when that is
-// longer than a label, its beginning and a hash of the whole.
+// poolName is the IPPool of one subnet.
 func poolName(network, cidr string) string {
-	if p, err := netip.ParsePrefix(cidr); err == nil {
-		cidr = p.Masked().String()
+	p, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		return network + "-invalid" // the schema refuses it, and ParsePool says why
 	}
-	name := network + "-" + strings.NewReplacer(".", "-", ":", "-", "/", "-").Replace(strings.ToLower(cidr))
-	if len(name) <= 63 {
-		return name
-	}
-	return strings.TrimRight(name[:52], "-") + "-" + hash(name, 10)
+	return ipam.PoolName(network, p)
 }
 
 // hash returns the first n hexadecimal digits of a name's SHA-256.

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 // idle tells, from what the caches say, which regions look as if nobody needs
@@ -41,7 +42,7 @@ next:
 		if err != nil {
 			continue // not written by us
 		}
-		if !r.Spec.Draining {
+		if !draining(&r) {
 			for _, u := range used {
 				if u.domain == r.Spec.Domain && u.Overlaps(p) {
 					continue next
@@ -68,7 +69,7 @@ func rested(unneeded []v1alpha1.IPRegion, since map[types.UID]time.Time, now tim
 		if !known {
 			since[r.UID], first = now, now
 		}
-		if r.Spec.Draining || now.Sub(first) >= restFor {
+		if draining(&r) || now.Sub(first) >= restFor {
 			all = append(all, r)
 		}
 	}
@@ -104,8 +105,12 @@ func (g *garbage) sweepRegions(ctx context.Context, now time.Time) error {
 }
 
 func (g *garbage) retire(ctx context.Context, r *v1alpha1.IPRegion) error {
-	if !r.Spec.Draining {
-		r.Spec.Draining = true
+	if !draining(r) {
+		r = r.DeepCopy()
+		if r.Annotations == nil {
+			r.Annotations = map[string]string{}
+		}
+		r.Annotations[ipam.DrainingAnnotation] = "true"
 		if err := g.Update(ctx, r); err != nil {
 			return err
 		}
@@ -116,7 +121,7 @@ func (g *garbage) retire(ctx context.Context, r *v1alpha1.IPRegion) error {
 	}
 	if in := blockIn(r, blocks.Items); in != "" {
 		g.log.Info("region is in use again", "region", r.Name, "block", in)
-		r.Spec.Draining = false
+		delete(r.Annotations, ipam.DrainingAnnotation)
 		return g.Update(ctx, r)
 	}
 	uid, version := r.UID, r.ResourceVersion
@@ -125,6 +130,12 @@ func (g *garbage) retire(ctx context.Context, r *v1alpha1.IPRegion) error {
 	}
 	g.log.Info("released, no block and no pool needs it", "object", "IPRegion "+r.Name)
 	return nil
+}
+
+// draining tells whether somebody began to retire a region.
+func draining(r *v1alpha1.IPRegion) bool {
+	_, is := r.Annotations[ipam.DrainingAnnotation]
+	return is
 }
 
 // blockIn names a block inside a region, "" if there is none.

@@ -33,7 +33,7 @@ var networkRules = []rule{
 
 	{"long name", "apiVersion: tsunagu.dev/v1alpha1\nkind: Network\nmetadata: {name: " + strings.Repeat("a", 64) + "}\nspec: {attachment: {kind: bridge}}", "use at most 63 lower-case letters, digits and '-'"},
 	{"dotted name", "apiVersion: tsunagu.dev/v1alpha1\nkind: Network\nmetadata: {name: a.b}\nspec: {attachment: {kind: bridge}}", "use at most 63 lower-case letters"},
-	{"reserved name", "apiVersion: tsunagu.dev/v1alpha1\nkind: Network\nmetadata: {name: pods}\nspec: {attachment: {kind: bridge}}", "the name pods is taken by the pod network"},
+	{"reserved name", "apiVersion: tsunagu.dev/v1alpha1\nkind: Network\nmetadata: {name: pods}\nspec: {attachment: {kind: bridge}}", "the name pods and names that begin with x-- are taken"},
 	{"unknown kind", network("{attachment: {kind: sriov}}"), `supported values: "macvlan", "bridge", "ptp", "host-device"`},
 	{"no kind", network("{attachment: {}}"), "spec.attachment.kind: Required"},
 	{"misspelt field", network("{attachment: {kind: bridge, mtuu: 9000}}"), "unknown field"},
@@ -84,6 +84,7 @@ var objectRules = []rule{
 	{"pool", pool("{cidr: 10.0.0.0/8, domain: x, blockSize: 8}"), ""},
 	{"pool block size", pool("{cidr: 10.0.0.0/8, blockSize: 3}"), "Unsupported value: 3"},
 	{"pool domain", pool("{cidr: 10.0.0.0/8, domain: A_b}"), "should match"},
+	{"pod network's domain", pool("{cidr: 10.0.0.0/8, domain: pods}"), "is that of the pod network itself"},
 	{"pool gateway", pool("{cidr: 10.0.0.0/8, gateway: 11.0.0.1}"), "gateway must lie inside cidr"},
 	{"block", "{apiVersion: tsunagu.dev/v1alpha1, kind: IPBlock, metadata: {name: b}, spec: {domain: d, cidr: 10.0.0.0/26, owner: {node: n1, nodeUID: u}, state: Owned}}", ""},
 	{"block state", "{apiVersion: tsunagu.dev/v1alpha1, kind: IPBlock, metadata: {name: b}, spec: {domain: d, cidr: 10.0.0.0/26, owner: {node: n1, nodeUID: u}, state: Lost}}", "Unsupported value: \"Lost\""},

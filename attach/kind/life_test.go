@@ -378,6 +378,10 @@ func TestOrphans(t *testing.T) {
 	w.must(err)
 	w.must(w.wirer.Remove(context.Background(), orphans))
 	w.must(w.wirer.Remove(context.Background(), orphans))
+	if orphans, err = w.wirer.Orphans(context.Background(), nil); err != nil || len(orphans) != 1 || orphans[0].Kind != "bridge" {
+		t.Errorf("the bridge is without Pods, orphans are %v, %v", orphans, err)
+	}
+	w.must(w.wirer.Remove(context.Background(), orphans))
 	got := w.links(w.node)
 	slices.Sort(got)
 	if !slices.Equal(got, []string{"dev0", "up1", "up2"}) {

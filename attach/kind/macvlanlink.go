@@ -44,7 +44,8 @@ func (s Macvlan) create(t *transaction, j *job) (link.Op, bool) {
 		name = j.hostIf
 	}
 	return link.NewMacvlan(
-		link.End{Name: name, MAC: j.mac, MTU: j.mtu, Group: link.Group, NS: t.ns},
+		link.End{Name: name, MAC: j.mac, MTU: j.mtu, Group: link.Group, NS: t.ns,
+			Down: j.renamed}, // kernels before 6.2 do not rename what is up
 		link.Macvlan{Parent: j.below.Index, Mode: s.Mode, BroadcastQueue: s.BCQueueLen},
 	), true
 }

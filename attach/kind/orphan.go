@@ -35,6 +35,12 @@ func (w *Wirer) Orphans(ctx context.Context, owned []Record) ([]Orphan, error) {
 		have[HostName(r.ContainerID, r.IfName)] = true
 		have[r.Bridge] = true
 	}
+	used := map[int]bool{} // bridges with the port of a Pod, whoever owns that
+	for _, l := range links {
+		if isHostName(l.Name) {
+			used[l.Master] = true
+		}
+	}
 	var found []Orphan
 	for _, l := range links {
 		if hostIf, was, ok := takenDevice(l); ok {
@@ -46,7 +52,7 @@ func (w *Wirer) Orphans(ctx context.Context, owned []Record) ([]Orphan, error) {
 		switch {
 		case l.Kind == "veth" && isHostName(l.Name) && !have[l.Name]:
 			found = append(found, Orphan{Device: l.Name, Kind: "veth"})
-		case l.Kind == "bridge" && l.Group == link.Group && !have[l.Name]:
+		case l.Kind == "bridge" && l.Group == link.Group && !have[l.Name] && !used[l.Index]:
 			found = append(found, Orphan{Device: l.Name, Kind: "bridge"})
 		}
 	}

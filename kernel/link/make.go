@@ -25,6 +25,8 @@ type End struct {
 	Master int
 	// Promisc sets the promiscuous flag.
 	Promisc bool
+	// Down leaves it down (a veth's far end always is).
+	Down bool
 }
 
 // attrs appends what is common to all new links.
@@ -51,10 +53,14 @@ func (e End) attrs(m *message) {
 	}
 }
 
-// create is an RTM_NEWLINK that must not meet an existing link. The new one is up from the first moment.
+// create is an RTM_NEWLINK that must not meet an existing link. The new one is up from the first moment unless
+// it is to be down.
 func create(e End, below int, kind string, data func(*message)) Op {
 	var m message
-	flags := uint32(unix.IFF_UP)
+	var flags uint32
+	if !e.Down {
+		flags |= unix.IFF_UP
+	}
 	if e.Promisc {
 		flags |= unix.IFF_PROMISC
 	}

@@ -17,6 +17,9 @@ type Options struct {
 	Audit time.Duration
 	// Settle is how long a pass waits after a kick for more of them (0).
 	Settle time.Duration
+	// Spacing is the shortest time from the end of a pass to the next (0), so that endless kicks do not keep a processor busy. The
+	// first kick after a quiet time is not delayed by it.
+	Spacing time.Duration
 	// Backoff is the delay after the first failure in a row (100 ms); it doubles up to BackoffMax (10 s). A kick cuts it short, though
 	// not below Backoff.
 	Backoff, BackoffMax time.Duration
@@ -142,7 +145,7 @@ func (l *Loop) record(err error) pauses {
 		}
 		return pauses{atLeast: min(l.o.Backoff, delay), atMost: delay}
 	}
-	return pauses{atMost: spread(l.o.Audit)}
+	return pauses{atLeast: l.o.Spacing, atMost: spread(l.o.Audit)}
 }
 
 // delay doubles with every failure in a row.

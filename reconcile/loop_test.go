@@ -76,6 +76,20 @@ func TestKicksBecomeOnePass(t *testing.T) {
 	})
 }
 
+func TestEndlessKicksAreSpaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := run(t, reconcile.Options{Audit: -1, Spacing: 100 * time.Millisecond}, func(int) error { return nil })
+		time.Sleep(time.Hour)
+		for range 1000 {
+			tr.Kick()
+			time.Sleep(time.Millisecond)
+		}
+		if n := len(tr.begun); n < 10 || n > 12 || tr.begun[1] != time.Hour {
+			t.Errorf("passes at %v, want one at once and then ten a second", tr.begun)
+		}
+	})
+}
+
 // A kick while a pass runs leads to another pass: the running one may have looked already.
 func TestKickDuringPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 // What this tsunagu carries out itself. definition_test.go holds these lists
 // against the rooms that do the work.
 var (
-	mainPlugins    = []string{"bridge", "host-device", "loopback", "macvlan", "ptp"}
-	chainedPlugins = []string{"portmap", "tuning"}
+	mainPlugins    = []string{"bridge", "host-device", "loopback", "macvlan", "pod", "ptp"}
+	chainedPlugins = []string{"tuning"}
 	ipamTypes      = []string{"static", "tsunagu", "whereabouts"}
 )
 

@@ -31,19 +31,32 @@ var unknownPlugin = Check{
 				if len(plugins) > 1 {
 					what += fmt.Sprintf(" (plugins[%d])", at)
 				}
-				found = append(found, Finding{
+				f := Finding{
 					Severity: Error,
 					Object:   definitionObject(d),
 					Cause:    what + " is not built in" + didYouMean(p.Type, mainPlugins),
 					Breaks:   "Pods that ask for it are refused",
-					Fix:      "use one of " + strings.Join(mainPlugins, ", ") + " (after the first also " + strings.Join(chainedPlugins, ", ") + ")",
-				})
+					Fix:      "use one of " + strings.Join(mainPlugins, ", ") + ", and behind it in a list " + strings.Join(chainedPlugins, ", "),
+				}
+				if at > 0 {
+					f.Cause = what + " is not built in behind another"
+					f.Fix = "remove it from the list; built in there is " + strings.Join(chainedPlugins, ", ")
+					if slices.Contains(mainPlugins, p.Type) {
+						f.Cause = what + " makes a second interface, which only the first of a list may"
+						f.Fix = "make two definitions; a Pod can ask for both"
+					}
+				}
+				found = append(found, f)
 			}
 		}
 		return found
 	},
 }
 
+// known tells whether a type is built in at this place of a list.
 func known(typ string, at int) bool {
-	return slices.Contains(mainPlugins, typ) || at > 0 && slices.Contains(chainedPlugins, typ)
+	if at > 0 {
+		return slices.Contains(chainedPlugins, typ)
+	}
+	return slices.Contains(mainPlugins, typ)
 }

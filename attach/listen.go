@@ -15,7 +15,7 @@ import (
 )
 
 // drainTime is how long calls that are under way may take when the agent ends.
-const drainTime = 15 * time.Second
+const drainTime = 8 * time.Second
 
 // Listen makes a socket that only root can open. One that an earlier agent left is replaced: the caller knows that there is no other.
 func Listen(path string) (*net.UnixListener, error) {

@@ -19,6 +19,8 @@ type planned struct {
 	wants []ipam.Want
 	// fixed are addresses that no pool manages; grants all that it got.
 	fixed, grants []ipam.Grant
+	// keep are prefixes that the pod network's interface leads to when it has not the default route.
+	keep []netip.Prefix
 }
 
 // planner resolves what a Pod asks for. It changes nothing.
@@ -53,7 +55,11 @@ func (p planner) plan(ctx context.Context, pod Pod, network, ifName string) ([]p
 
 // podInterface is the interface on the pod network.
 func (p planner) podInterface(network, ifName string) (planned, error) {
-	one := planned{sel: Selection{IfName: ifName, WantsDefault: true}, net: Network{Ref: network, Spec: kind.Pod{}, MTU: p.podNetwork.MTU()}}
+	one := planned{
+		sel:  Selection{IfName: ifName, WantsDefault: true},
+		net:  Network{Ref: network, Spec: kind.Pod{}, MTU: p.podNetwork.MTU()},
+		keep: p.podNetwork.Prefixes(),
+	}
 	for _, pool := range p.podNetwork.Pools() {
 		one.wants = append(one.wants, ipam.Want{Pool: pool})
 	}
@@ -84,7 +90,8 @@ func (p planner) resolve(ctx context.Context, pod Pod, s Selection) (planned, er
 }
 
 // attachments makes complete attachments of interfaces that have their addresses, and decides who owns the default routes: a network
-// that the Pod's annotation says so of, else the pod network.
+// that the Pod's annotation says so of, else the pod network. Where that one has not the default route it goes on leading to Pods and
+// Services, so that the cluster's DNS and probes work.
 func attachments(containerID string, all []planned) ([]kind.Attachment, error) {
 	var list []kind.Attachment
 	owned := map[bool]bool{} // by Is4
@@ -122,10 +129,28 @@ func attachments(containerID string, all []planned) ([]kind.Attachment, error) {
 				a.DefaultRoute = append(a.DefaultRoute, gw)
 			}
 		}
+		for _, prefix := range one.keep {
+			if owned[prefix.Addr().Is4()] && !leaves(a, prefix.Addr().Is4()) && !connected(list, prefix) {
+				a.Routes = append(a.Routes, kind.Route{Dst: prefix})
+			}
+		}
 		list = append(list, a)
 	}
 	slices.Reverse(list)
 	return list, nil
+}
+
+// leaves tells whether an attachment has the default route of a family.
+func leaves(a kind.Attachment, v4 bool) bool {
+	return slices.ContainsFunc(a.DefaultRoute, func(gw netip.Addr) bool { return gw.Is4() == v4 })
+}
+
+// connected tells whether a prefix is the subnet of one of the attachments, or one of its routes.
+func connected(list []kind.Attachment, prefix netip.Prefix) bool {
+	return slices.ContainsFunc(list, func(a kind.Attachment) bool {
+		return slices.ContainsFunc(a.Addresses, func(o kind.Address) bool { return o.Prefix.Masked() == prefix }) ||
+			slices.ContainsFunc(a.Routes, func(o kind.Route) bool { return o.Dst == prefix })
+	})
 }
 
 // defaults are the gateways by which the Pod leaves when this interface has the default route.

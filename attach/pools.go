@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/tsunagu-net/tsunagu/ipam"
 )
@@ -24,6 +25,9 @@ type Addresses interface {
 	Free(ctx context.Context, key ipam.Key) error
 	// Held lists who has what.
 	Held() []ipam.Holding
+	// Orphans are address objects of this node that no interface has; DeleteOrphan deletes one, if it still is one.
+	Orphans(ctx context.Context) ([]ipam.Address, error)
+	DeleteOrphan(ctx context.Context, orphan ipam.Address) error
 }
 
 // PodNetwork is the network that every Pod is on.
@@ -32,6 +36,8 @@ type PodNetwork interface {
 	Pools() []ipam.Pool
 	// MTU of the Pods' interfaces in bytes.
 	MTU() int
+	// Prefixes are what Pods reach by the pod network even when another network is their default route.
+	Prefixes() []netip.Prefix
 }
 
 // wants says which addresses an interface needs of a network.

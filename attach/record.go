@@ -83,10 +83,13 @@ func (r *Record) ports() hostport.Sandbox {
 	return s
 }
 
-// Log keeps records over a crash (ipam/journal).
+// Log keeps records over a crash of the process, but not over a reboot (ipam/journal).
 type Log interface {
+	// Put returns when the record will be there after a crash.
 	Put(key string, value []byte) error
 	Delete(key string) error
+	// All visits each record; the order does not matter.
+	All(visit func(key string, value []byte))
 }
 
 // records are all sandboxes of the node, in memory and in the log.
@@ -99,17 +102,17 @@ type records struct {
 
 // readRecords takes over what a log held. What cannot be read is left out and told: its interfaces are found by their names and
 // its addresses by their owners.
-func readRecords(log Log, held map[string][]byte) (*records, error) {
+func readRecords(log Log) (*records, error) {
 	r := &records{log: log, all: map[string]Record{}}
 	var bad []string
-	for key, value := range held {
+	log.All(func(key string, value []byte) {
 		var one Record
 		if err := json.Unmarshal(value, &one); err != nil || one.ContainerID != key {
 			bad = append(bad, key)
-			continue
+			return
 		}
 		r.all[key] = one
-	}
+	})
 	if len(bad) > 0 {
 		slices.Sort(bad)
 		return r, fmt.Errorf("read the records of sandboxes %s: they are damaged", strings.Join(bad, ", "))

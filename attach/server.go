@@ -57,9 +57,9 @@ type Config struct {
 	Statuses    Statuses
 	Meter       Meter
 	Log         *slog.Logger
-	// Records is the log of sandboxes, Held what it held at the start.
-	Records Log
-	Held    map[string][]byte
+	// Records is the log of sandboxes. Incomplete tells that some of it was lost, or that there was none.
+	Records    Log
+	Incomplete bool
 	// Lacks lists what the agent cannot do without and does not have yet; empty when it is ready.
 	Lacks func() []string
 }
@@ -90,11 +90,13 @@ type Server struct {
 	spared   map[string]bool
 	damaged  bool
 	suspects map[string]time.Time
+	// looked is when address objects without an interface were last looked for.
+	looked time.Time
 }
 
 // New makes a server that knows the sandboxes of the log. The error tells of damaged records; the server works nevertheless.
 func New(c Config) (*Server, error) {
-	records, err := readRecords(c.Records, c.Held)
+	records, err := readRecords(c.Records)
 	s := &Server{
 		Config:  c,
 		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork},
@@ -102,7 +104,7 @@ func New(c Config) (*Server, error) {
 		wirings: make(chan struct{}, mostWirings),
 		spared:  map[string]bool{}, suspects: map[string]time.Time{},
 	}
-	s.damaged = err != nil || len(c.Held) == 0
+	s.damaged = err != nil || c.Incomplete
 	s.reports = newReports(s)
 	return s, err
 }

@@ -19,6 +19,8 @@ const (
 	// sure is how long something must look abandoned before it is taken away. A namespace that a runtime is just putting into its place
 	// looks like one that is gone.
 	sure = 5 * time.Second
+	// lookEvery is how often the API server is asked for address objects that no interface has.
+	lookEvery = time.Minute
 	// memory is how long a deleted sandbox refuses an ADD that was started before its DEL.
 	memory = 10 * time.Minute
 )
@@ -76,7 +78,7 @@ func (s *Server) Sweep(ctx context.Context) error {
 	for _, record := range s.records.list() {
 		errs = append(errs, s.sweepRecord(ctx, record, seen))
 	}
-	errs = append(errs, s.sweepAddresses(ctx, seen), s.sweepLinks(ctx, seen))
+	errs = append(errs, s.sweepAddresses(ctx, seen), s.sweepLinks(ctx, seen), s.sweepObjects(ctx))
 	for what := range s.suspects {
 		if !seen[what] {
 			delete(s.suspects, what)
@@ -139,6 +141,35 @@ func (s *Server) sweepAddresses(ctx context.Context, seen map[string]bool) error
 		if !s.intends(h.Owner.Key) {
 			s.Log.Info("swept addresses that no sandbox has", "container", id, "interface", h.Owner.IfName, "pod", h.Owner.Namespace+"/"+h.Owner.Pod)
 			errs = append(errs, s.Addresses.Free(ctx, h.Owner.Key))
+		}
+		release()
+	}
+	return errors.Join(errs...)
+}
+
+// sweepObjects deletes address objects that were created for an interface of this node and that none has: their sandbox is gone, and
+// nobody was left to delete them.
+func (s *Server) sweepObjects(ctx context.Context) error {
+	if time.Since(s.looked) < lookEvery {
+		return nil
+	}
+	s.looked = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, sweepEvery)
+	defer cancel()
+	orphans, err := s.Addresses.Orphans(ctx)
+	if err != nil {
+		return err
+	}
+	known, complete := s.Pods.Known()
+	var errs []error
+	for _, o := range orphans {
+		release, ok := s.sandboxes.try(o.Owner.ContainerID)
+		if !ok {
+			continue
+		}
+		if record, held := s.records.get(o.Owner.ContainerID); (!held || record.State == Gone) && (!s.damaged || complete && !known[o.Owner.UID]) {
+			s.Log.Info("swept an address object that no sandbox has", "object", o.Name, "pod", o.Owner.Namespace+"/"+o.Owner.Pod)
+			errs = append(errs, s.Addresses.DeleteOrphan(ctx, o))
 		}
 		release()
 	}

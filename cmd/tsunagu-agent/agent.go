@@ -1,0 +1,330 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tsunagu-net/tsunagu/attach"
+	"github.com/tsunagu-net/tsunagu/attach/hostport"
+	"github.com/tsunagu-net/tsunagu/attach/install"
+	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/ipam/journal"
+	"github.com/tsunagu-net/tsunagu/kube"
+	"github.com/tsunagu-net/tsunagu/overlay"
+)
+
+// daemonSet is the name of the DaemonSet that the agent runs from (deploy/).
+const daemonSet = "tsunagu-agent"
+
+// agent is the node's rooms, put together.
+type agent struct {
+	options options
+	log     *slog.Logger
+	metrics *metrics
+
+	client      *kube.Client
+	pods        *kube.Pods
+	nodes       *kube.Nodes
+	definitions *kube.Definitions
+	pools       *kube.Pools
+	services    *kube.Services
+	events      *kube.Events
+	overlay     *overlay.Overlay
+
+	// known once the node's object was seen
+	identity atomic.Pointer[identity]
+	server   atomic.Pointer[attach.Server]
+}
+
+// run is the agent's life: it ends when ctx does, which is not an error, or when a part fails that the others cannot do without.
+func run(ctx context.Context, o options, log *slog.Logger) error {
+	log.Info("tsunagu-agent starts", "version", version, "node", o.node)
+	if err := alone(ctx, o.runDir, log); err != nil {
+		return quiet(ctx, err)
+	}
+	a := &agent{options: o, log: log, metrics: newMetrics()}
+	if err := a.assemble(); err != nil {
+		return err
+	}
+	// What answers calls needs the rest until its last call is done, so the rest ends after it.
+	below, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, failing := errgroup.WithContext(below)
+	for name, part := range map[string]func(context.Context) error{
+		"nodes": a.nodes.Run, "pods": a.pods.Run, "definitions": a.definitions.Run, "pools": a.pools.Run, "services": a.services.Run,
+		"events": a.events.Run, "overlay": a.overlay.Run, "nodes to overlay": a.tellNodes, "pages": a.pages,
+	} {
+		group.Go(func() error { return named(name, part(failing)) })
+	}
+	group.Go(func() error {
+		defer stop()
+		serving, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(failing, cancel)()
+		return a.serve(serving, failing, group)
+	})
+	err := group.Wait()
+	log.Info("tsunagu-agent has ended its work", "err", err)
+	return quiet(ctx, err)
+}
+
+// assemble makes what needs no answer of the API server.
+func (a *agent) assemble() error {
+	cfg, err := kube.Config(a.options.kubeconfig)
+	if err != nil {
+		return err
+	}
+	cfg.UserAgent = "tsunagu-agent/" + version
+	if a.client, err = kube.Connect(cfg, a.metrics.request); err != nil {
+		return err
+	}
+	a.pods = kube.NewPods(a.client, a.options.node)
+	a.nodes = kube.NewNodes(a.client)
+	a.definitions = kube.NewDefinitions(a.client)
+	a.pools = kube.NewPools(a.client)
+	a.services = kube.NewServices(a.client, a.log)
+	a.events = kube.NewEvents(a.client, a.options.node, a.log)
+	if a.overlay, err = overlay.New(a.options.overlay, a.options.node, a.log.With("room", "overlay")); err != nil {
+		return err
+	}
+	return nil
+}
+
+// serve answers the container runtime from when the node knows who it is, until ctx ends. What runs beside it lives as long as below.
+func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
+	idFile := filepath.Join(a.options.runDir, "node.json")
+	id, err := identify(ctx, a.options.node, idFile, a.nodes, a.log)
+	if err != nil {
+		return quiet(ctx, err)
+	}
+	a.identity.Store(&id)
+	group.Go(func() error { return id.follow(below, idFile, a.nodes) })
+
+	addressLog, _, err := a.openJournal(ctx, "addresses.journal")
+	if err != nil {
+		return err
+	}
+	defer addressLog.Close()
+	addresses, err := ipam.New(ipam.Options{
+		Node: id.Name, NodeUID: id.UID, Store: kube.NewAddresses(a.client, a.log.With("room", "ipam")), Log: addressLog, Logger: a.log.With("room", "ipam"),
+	})
+	if err != nil {
+		return err
+	}
+	group.Go(func() error { return named("addresses", addresses.Run(below)) })
+	group.Go(func() error { return a.tellCount(below, addresses) })
+
+	records, found, err := a.openJournal(ctx, "sandboxes.journal")
+	if err != nil {
+		return err
+	}
+	defer records.Close()
+	wirer, err := kind.New("", a.log.With("room", "kind"))
+	if err != nil {
+		return err
+	}
+	defer wirer.Close()
+	server, err := attach.New(attach.Config{
+		Pods: a.pods, Definitions: a.definitions, Pools: a.pools, Namespaces: a.options.namespaces,
+		PodNetwork: podNetwork{a.options.node, a.nodes, a.services, a.overlay, a.options.prefixes},
+		Addresses:  addresses, Wirer: wirer, Ports: hostport.New(a.overlay.Table(), a.log.With("room", "hostport")),
+		Events: a.events, Statuses: kube.NewStatuses(a.client), Meter: a.metrics, Log: a.log.With("room", "attach"),
+		Records: records, Incomplete: found.New || found.Damaged > 0, Lacks: a.lacks,
+	})
+	if err != nil {
+		a.log.Error("some records of sandboxes are lost; what they spoke of stays until its Pods go", "err", err)
+	}
+	if err := server.Start(ctx); err != nil {
+		a.log.Error("start: some of it is tried again", "err", err)
+	}
+	a.metrics.watch(server, addresses)
+	a.server.Store(server)
+	listener, err := attach.Listen(a.options.socket)
+	if err != nil {
+		return err
+	}
+	group.Go(func() error { return server.Run(below) })
+	if a.options.keepConf {
+		uninstall, err := a.install(ctx, below, group)
+		if err != nil {
+			return err
+		}
+		defer uninstall()
+	}
+	a.log.Info("answering the container runtime", "socket", a.options.socket)
+	return server.Serve(ctx, listener)
+}
+
+// openJournal opens a journal of the run folder and tells of what it lost.
+func (a *agent) openJournal(ctx context.Context, name string) (*journal.Journal, journal.Report, error) {
+	j, report, err := journal.Open(ctx, filepath.Join(a.options.runDir, name), journal.Options{})
+	if err == nil && report.Damaged > 0 {
+		a.log.Error("a journal is damaged", "journal", name, "bytes", report.Damaged)
+	}
+	return j, report, err
+}
+
+// install puts shim and configuration in their places, the latter when the agent can serve, and gives what to do at the end.
+func (a *agent) install(ctx, below context.Context, group *errgroup.Group) (end func(), err error) {
+	installer := install.New(install.Places{Shim: a.options.shim, BinDir: a.options.binDir, ConfDir: a.options.confDir, Socket: a.options.socket},
+		a.log.With("room", "install"))
+	if err := installer.Install(); err != nil {
+		return nil, err
+	}
+	group.Go(func() error {
+		for told := ""; ; {
+			lacks := a.lacks()
+			if len(lacks) == 0 {
+				break
+			}
+			if lacks[0] != told {
+				told = lacks[0]
+				a.log.Info("not ready yet", "lacks", lacks)
+			}
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		if err := installer.Publish(); err != nil {
+			a.log.Error("the container runtime does not call tsunagu yet", "err", err)
+		}
+		installer.Keep(ctx)
+		return nil
+	})
+	if a.options.namespace == "" {
+		return func() {}, nil
+	}
+	life := &install.Life{}
+	presence := kube.Presence{Client: a.client.Metadata, Namespace: a.options.namespace, DaemonSet: daemonSet, Life: life, Log: a.log}
+	group.Go(func() error { return presence.Run(below) })
+	return func() {
+		last, cancel := context.WithTimeout(below, 2*time.Second)
+		defer cancel()
+		presence.Ask(last)
+		if !life.Uninstalled() {
+			return
+		}
+		a.log.Info("tsunagu was uninstalled: its CNI files are removed, running Pods keep their networks")
+		if err := installer.Remove(); err != nil {
+			a.log.Error("remove the CNI files", "err", err)
+		}
+	}, nil
+}
+
+// lacks is what keeps the agent from attaching Pods. Definitions and pools are not in it: Pods that select no network do without.
+func (a *agent) lacks() []string {
+	var lacks []string
+	node, known := a.nodes.Node(a.options.node)
+	switch {
+	case !a.nodes.Synced():
+		lacks = append(lacks, "the nodes were not read from the API server yet")
+	case !known:
+		lacks = append(lacks, "there is no Node object called "+a.options.node)
+	case len(node.PodCIDRs) == 0:
+		lacks = append(lacks, "Node "+a.options.node+" has no podCIDR")
+	}
+	if !a.pods.Synced() {
+		lacks = append(lacks, "the Pods of this node were not read from the API server yet")
+	}
+	if !closedNow(a.overlay.Ready()) {
+		message := "the pod network is not set up yet"
+		if s := a.overlay.Status(); s.Err != "" {
+			message += ": " + s.Err
+		}
+		lacks = append(lacks, message)
+	}
+	return lacks
+}
+
+// tellNodes hands the overlay each complete picture of the nodes.
+func (a *agent) tellNodes(ctx context.Context) error {
+	for {
+		changed := a.nodes.Changed()
+		if a.nodes.Synced() {
+			a.overlay.SetNodes(a.nodes.List())
+		}
+		if !next(ctx, changed) {
+			return nil
+		}
+	}
+}
+
+// tellCount tells ipam how many nodes share pools.
+func (a *agent) tellCount(ctx context.Context, addresses *ipam.Allocator) error {
+	for {
+		changed := a.nodes.Changed()
+		if a.nodes.Synced() {
+			addresses.SetNodes(len(a.nodes.List()))
+		}
+		if !next(ctx, changed) {
+			return nil
+		}
+	}
+}
+
+// next waits for a change, and a little longer, because changes come in bursts.
+func next(ctx context.Context, changed <-chan struct{}) bool {
+	select {
+	case <-changed:
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-time.After(20 * time.Millisecond):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// pages answers by HTTP: to everybody on the node, and to root at a socket.
+func (a *agent) pages(ctx context.Context) error {
+	p := &pages{options: a.options, metrics: a.metrics, overlay: a.overlay, server: a.server.Load, node: func() identity {
+		if id := a.identity.Load(); id != nil {
+			return *id
+		}
+		return identity{Name: a.options.node}
+	}}
+	socket, err := attach.Listen(filepath.Join(a.options.runDir, "agent.sock"))
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serve(ctx, socket, p.closed()) })
+	if a.options.http != "" {
+		l, err := net.Listen("tcp", a.options.http)
+		if err != nil {
+			socket.Close()
+			return fmt.Errorf("listen for metrics: %w", err)
+		}
+		group.Go(func() error { return serve(ctx, l, p.open()) })
+	}
+	return group.Wait()
+}
+
+// named says which part of the agent failed.
+func named(name string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// quiet makes the end of ctx no error.
+func quiet(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

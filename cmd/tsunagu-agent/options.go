@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tsunagu-net/tsunagu/attach"
+	"github.com/tsunagu-net/tsunagu/attach/shimrpc"
+	"github.com/tsunagu-net/tsunagu/overlay"
+)
+
+// options are the flags, read.
+type options struct {
+	version    bool
+	node       string
+	namespace  string // of the agent's own Pod; "" outside a cluster
+	kubeconfig string
+	logLevel   slog.Level
+	http       string
+
+	runDir, socket  string
+	shim            string
+	binDir, confDir string
+	keepConf        bool
+
+	overlay    overlay.Config
+	prefixes   []netip.Prefix
+	namespaces attach.Namespaces
+}
+
+// parse reads the command line. Of the environment it takes only what the Pod's manifest knows and no flag could say: its node and its
+// namespace.
+func parse(args []string, env func(string) string, out io.Writer) (options, error) {
+	o := options{namespace: env("POD_NAMESPACE")}
+	f := flag.NewFlagSet("tsunagu-agent", flag.ContinueOnError)
+	f.SetOutput(out)
+	f.BoolVar(&o.version, "version", false, "print the version and end")
+	f.StringVar(&o.node, "node-name", env("NODE_NAME"), "name of this node's Node object (default $NODE_NAME)")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "file that says how to reach the API server (default: the Pod's service account)")
+	f.StringVar(&o.http, "http", "127.0.0.1:9871", `address of /metrics, /healthz and /readyz; "" for none`)
+	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	f.StringVar(&o.runDir, "run-dir", filepath.Dir(shimrpc.Socket), "folder of sockets and journals; it must be emptied by a reboot")
+	f.StringVar(&o.binDir, "cni-bin-dir", "/opt/cni/bin", "the container runtime's folder of CNI plugins")
+	f.StringVar(&o.confDir, "cni-conf-dir", "/etc/cni/net.d", "the container runtime's folder of CNI configurations")
+	f.StringVar(&o.shim, "shim", "", "the tsunagu-cni to install (default: the one beside this program)")
+	install := f.Bool("install", true, "put shim and configuration into the container runtime's folders")
+	encap := f.String("encap", string(overlay.GPE), "how packets travel between nodes: vxlan-gpe, none (routes only) or auto")
+	f.IntVar(&o.overlay.VNI, "vni", overlay.DefaultVNI, "VXLAN network identifier, equal on all nodes")
+	f.IntVar(&o.overlay.Port, "port", overlay.DefaultPort, "UDP port between nodes, equal on all nodes")
+	f.IntVar(&o.overlay.MTU, "mtu", 0, "MTU of packets between nodes (default: of the node's interface)")
+	f.BoolVar(&o.overlay.Masquerade, "masquerade", true, "hide Pods behind the node's address when they talk to the outside")
+	prefixes := f.String("pod-network-prefixes", "", "comma list of prefixes that Pods reach by the pod network even if another network is their default route (default: the nodes' podCIDRs and the Services' addresses)")
+	f.BoolVar(&o.namespaces.Isolation, "namespace-isolation", false, "Pods may use networks of their own and of global namespaces only")
+	global := f.String("global-namespaces", "default", "comma list of namespaces whose networks all Pods may use in spite of isolation")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if o.version {
+		return o, nil
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("argument %q is not understood: there are only flags (-h lists them)", f.Arg(0))
+	}
+	if o.node == "" {
+		return o, errors.New("which node is this? set --node-name or $NODE_NAME to the name of its Node object")
+	}
+	var err error
+	if o.overlay.Encap, err = overlay.ParseEncap(*encap); err != nil {
+		return o, fmt.Errorf("--encap: %w", err)
+	}
+	for _, text := range split(*prefixes) {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return o, fmt.Errorf("--pod-network-prefixes: %q is not a prefix such as 10.244.0.0/16", text)
+		}
+		o.prefixes = append(o.prefixes, p.Masked())
+	}
+	o.namespaces.Global = split(*global)
+	o.socket = filepath.Join(o.runDir, filepath.Base(shimrpc.Socket))
+	o.keepConf = *install
+	if o.shim == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return o, fmt.Errorf("find the folder of this program: %w", err)
+		}
+		o.shim = filepath.Join(filepath.Dir(self), "tsunagu-cni")
+	}
+	return o, nil
+}
+
+func split(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}

@@ -126,7 +126,7 @@ func (g *garbage) bury(ctx context.Context, owner ownerID, objects []client.Obje
 		case err != nil: // changed since: the next sweep looks again
 			errs = append(errs, fmt.Errorf("release %s of lost node %s: %w", title(o), owner.Name, err))
 		default:
-			g.log.Info("released, its node is gone", "object", title(o), "node", owner.Name, "nodeUID", owner.UID, "quarantine", g.graves.quarantine)
+			g.log.Info("released, its node is gone", "object", title(o), "node", owner.Name, "nodeUID", owner.UID, "quarantine", g.graves.quarantine.String())
 			g.events.Eventf(o, nil, corev1.EventTypeNormal, "Released", "Release", "node %s (UID %s) is gone, has no Pods left, and the quarantine of %s is over", owner.Name, owner.UID, g.graves.quarantine)
 		}
 	}

@@ -44,6 +44,10 @@ const nodeObject = `{"apiVersion":"v1","kind":"Node","metadata":{"name":"bench",
 const nodeStatus = `{"status":{"addresses":[
 {"type":"InternalIP","address":"172.30.0.1"},{"type":"InternalIP","address":"fd00:30::1"},{"type":"Hostname","address":"bench"}]}}`
 
+// daemonSet is what the agent looks for to know that it is still wanted. Nobody here acts upon it.
+const daemonSet = `{"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"tsunagu-agent","namespace":"tsunagu-system"},"spec":{
+"selector":{"matchLabels":{"app":"agent"}},"template":{"metadata":{"labels":{"app":"agent"}},"spec":{"containers":[{"name":"agent","image":"none"}]}}}}`
+
 // networks are the two macvlan networks: a pool of addresses for the whole cluster and a definition each.
 var networks = []struct{ name, master, cidr string }{
 	{"bench-a", "up1", "10.60.0.0/16"},
@@ -58,6 +62,7 @@ func (a *api) describe(ctx context.Context, crds string) error {
 	for _, o := range []struct{ path, text string }{
 		{"/api/v1/namespaces/default", `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"default"}}`},
 		{"/api/v1/namespaces/tsunagu-system", `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"tsunagu-system"}}`},
+		{"/apis/apps/v1/namespaces/tsunagu-system/daemonsets/tsunagu-agent", daemonSet},
 		{"/api/v1/nodes/bench", nodeObject},
 	} {
 		if err := a.apply(ctx, o.path, o.text); err != nil {

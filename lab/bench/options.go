@@ -40,7 +40,7 @@ func ParseOptions(args []string) (Options, error) {
 	var o Options
 	f := flag.NewFlagSet("tsunagu-bench", flag.ContinueOnError)
 	f.StringVar(&o.Root, "root", ".", "the product's source tree")
-	f.IntVar(&o.Pairs, "pairs", 200, "how often each side attaches and detaches one Pod")
+	f.IntVar(&o.Pairs, "pairs", 300, "how often each side attaches and detaches one Pod")
 	f.DurationVar(&o.Gap, "gap", 20*time.Millisecond, "pause after each of these")
 	f.IntVar(&o.Rounds, "rounds", 10, "how often each side attaches many Pods")
 	f.IntVar(&o.Pods, "pods", 200, "how many Pods that is")

@@ -13,9 +13,6 @@ type Store interface {
 	GetRegion(ctx context.Context, name string) (Region, error)
 	ListRegions(ctx context.Context, domain string) ([]Region, error)
 	CreateRegion(ctx context.Context, r Region) (Region, error)
-	// UpdateRegion writes Draining if the stored Version is r's.
-	UpdateRegion(ctx context.Context, r Region) (Region, error)
-	DeleteRegion(ctx context.Context, r Region) error
 
 	GetBlock(ctx context.Context, name string) (Block, error)
 	CreateBlock(ctx context.Context, b Block) (Block, error)

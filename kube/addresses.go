@@ -51,16 +51,6 @@ func (s *Addresses) CreateRegion(ctx context.Context, r ipam.Region) (ipam.Regio
 	return create(ctx, s, regionResource, r.Object(), &v1alpha1.IPRegion{}, ipam.RegionFrom)
 }
 
-// UpdateRegion writes whether a region is draining.
-func (s *Addresses) UpdateRegion(ctx context.Context, r ipam.Region) (ipam.Region, error) {
-	return update(ctx, s, regionResource, r.Name, r.Object(), &v1alpha1.IPRegion{}, ipam.RegionFrom)
-}
-
-// DeleteRegion deletes a region as it was read.
-func (s *Addresses) DeleteRegion(ctx context.Context, r ipam.Region) error {
-	return s.delete(ctx, regionResource, r.Name, metav1.Preconditions{UID: uid(r.UID), ResourceVersion: &r.Version})
-}
-
 // GetBlock reads one block.
 func (s *Addresses) GetBlock(ctx context.Context, name string) (ipam.Block, error) {
 	return read(ctx, s, blockResource, name, &v1alpha1.IPBlock{}, ipam.BlockFrom)

@@ -1,0 +1,289 @@
+package iptest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tsunagu-net/tsunagu/ipam"
+)
+
+// Call is one request to a Store.
+type Call struct {
+	Verb, Kind, Name string
+	// Node is who asks, if the client is one of Store.As.
+	Node string
+}
+
+// Write tells whether the call changes something.
+func (c Call) Write() bool { return c.Verb == "create" || c.Verb == "update" || c.Verb == "delete" }
+
+func (c Call) String() string { return strings.Join([]string{c.Node, c.Verb, c.Kind, c.Name}, " ") }
+
+// Store is ipam's Store in memory: linearizable, with versions and UIDs.
+type Store struct {
+	mu        sync.Mutex
+	count     int
+	regions   map[string]ipam.Region
+	blocks    map[string]ipam.Block
+	addresses map[string]ipam.Address
+	watches   []*watch
+
+	// Gate, if set, is handed every call and the deed itself, which it runs
+	// never, once or later; the caller gets what Gate returns.
+	Gate func(ctx context.Context, c Call, deed func() error) error
+	// Lag, if set, is how long the next event of a watch is under way.
+	Lag func() time.Duration
+	// Calls counts by "verb kind".
+	Calls map[string]int
+}
+
+// NewStore is an empty Store.
+func NewStore() *Store {
+	return &Store{regions: map[string]ipam.Region{}, blocks: map[string]ipam.Block{}, addresses: map[string]ipam.Address{}, Calls: map[string]int{}}
+}
+
+// As is the Store as one node's client.
+func (s *Store) As(node string) Client { return Client{s, node} }
+
+// Client is a node's way to a Store.
+type Client struct {
+	s    *Store
+	node string
+}
+
+func (c Client) do(ctx context.Context, verb, kind, name string, deed func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	call := Call{verb, kind, name, c.node}
+	locked := func() error {
+		c.s.mu.Lock()
+		defer c.s.mu.Unlock()
+		c.s.Calls[verb+" "+kind]++
+		return deed()
+	}
+	if c.s.Gate != nil {
+		return c.s.Gate(ctx, call, locked)
+	}
+	return locked()
+}
+
+// stamp gives an object a new version, and a UID if it has none.
+func (s *Store) stamp(m *ipam.Meta, fresh bool) {
+	s.count++
+	m.Version = fmt.Sprint(s.count)
+	if fresh {
+		m.UID = fmt.Sprintf("uid-%d", s.count)
+	}
+}
+
+func get[V any](all map[string]V, name string, to *V) func() error {
+	return func() error {
+		v, ok := all[name]
+		if !ok {
+			return fmt.Errorf("%s: %w", name, ipam.ErrNotFound)
+		}
+		*to = v
+		return nil
+	}
+}
+
+// GetRegion implements ipam.Store.
+func (c Client) GetRegion(ctx context.Context, name string) (r ipam.Region, err error) {
+	err = c.do(ctx, "get", "region", name, get(c.s.regions, name, &r))
+	return r, err
+}
+
+// ListRegions implements ipam.Store.
+func (c Client) ListRegions(ctx context.Context, domain string) (out []ipam.Region, err error) {
+	err = c.do(ctx, "list", "region", domain, func() error {
+		for _, r := range c.s.regions {
+			if r.Domain == domain {
+				out = append(out, r)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// CreateRegion implements ipam.Store.
+func (c Client) CreateRegion(ctx context.Context, r ipam.Region) (ipam.Region, error) {
+	err := c.do(ctx, "create", "region", r.Name, func() error {
+		if _, ok := c.s.regions[r.Name]; ok {
+			return fmt.Errorf("%s: %w", r.Name, ipam.ErrExists)
+		}
+		c.s.stamp(&r.Meta, true)
+		c.s.regions[r.Name] = r
+		return nil
+	})
+	return r, err
+}
+
+// GetBlock implements ipam.Store.
+func (c Client) GetBlock(ctx context.Context, name string) (b ipam.Block, err error) {
+	err = c.do(ctx, "get", "block", name, func() error {
+		err := get(c.s.blocks, name, &b)()
+		b = copied(b)
+		return err
+	})
+	return b, err
+}
+
+// CreateBlock implements ipam.Store.
+func (c Client) CreateBlock(ctx context.Context, b ipam.Block) (ipam.Block, error) {
+	b = copied(b)
+	err := c.do(ctx, "create", "block", b.Name, func() error {
+		if _, ok := c.s.blocks[b.Name]; ok {
+			return fmt.Errorf("%s: %w", b.Name, ipam.ErrExists)
+		}
+		c.s.stamp(&b.Meta, true)
+		c.s.blocks[b.Name] = copied(b)
+		c.s.tell(event{block: copied(b)})
+		return nil
+	})
+	return b, err
+}
+
+// UpdateBlock implements ipam.Store.
+func (c Client) UpdateBlock(ctx context.Context, b ipam.Block) (ipam.Block, error) {
+	b = copied(b)
+	err := c.do(ctx, "update", "block", b.Name, func() error {
+		old, ok := c.s.blocks[b.Name]
+		switch {
+		case !ok:
+			return fmt.Errorf("%s: %w", b.Name, ipam.ErrNotFound)
+		case old.Version != b.Version || old.UID != b.UID:
+			return fmt.Errorf("%s: %w", b.Name, ipam.ErrConflict)
+		case old.Domain != b.Domain || old.Prefix != b.Prefix || old.NodeUID != b.NodeUID:
+			return fmt.Errorf("%s: domain, prefix and owner do not change: %w", b.Name, ipam.ErrForbidden)
+		}
+		c.s.stamp(&b.Meta, false)
+		c.s.blocks[b.Name] = copied(b)
+		c.s.tell(event{block: copied(b)})
+		return nil
+	})
+	return b, err
+}
+
+// DeleteBlock implements ipam.Store.
+func (c Client) DeleteBlock(ctx context.Context, name, uid string) error {
+	return c.do(ctx, "delete", "block", name, func() error {
+		old, ok := c.s.blocks[name]
+		switch {
+		case !ok:
+			return fmt.Errorf("%s: %w", name, ipam.ErrNotFound)
+		case old.UID != uid:
+			return fmt.Errorf("%s: %w", name, ipam.ErrConflict)
+		}
+		delete(c.s.blocks, name)
+		c.s.tell(event{block: copied(old), gone: true})
+		return nil
+	})
+}
+
+// ListBlocks implements ipam.Store.
+func (c Client) ListBlocks(ctx context.Context, scope ipam.Scope) (out []ipam.Block, err error) {
+	err = c.do(ctx, "list", "block", scope.Domain, func() error {
+		for _, b := range c.s.blocks {
+			if in(scope, b.Domain, ipam.RegionValue(b.Prefix.Addr()), b.NodeUID) {
+				out = append(out, copied(b))
+			}
+		}
+		slices.SortFunc(out, func(x, y ipam.Block) int { return strings.Compare(x.Name, y.Name) })
+		return nil
+	})
+	return out, err
+}
+
+// GetAddress implements ipam.Store.
+func (c Client) GetAddress(ctx context.Context, name string) (a ipam.Address, err error) {
+	err = c.do(ctx, "get", "address", name, get(c.s.addresses, name, &a))
+	return a, err
+}
+
+// CreateAddress implements ipam.Store.
+func (c Client) CreateAddress(ctx context.Context, a ipam.Address) (ipam.Address, error) {
+	err := c.do(ctx, "create", "address", a.Name, func() error {
+		if _, ok := c.s.addresses[a.Name]; ok {
+			return fmt.Errorf("%s: %w", a.Name, ipam.ErrExists)
+		}
+		c.s.stamp(&a.Meta, true)
+		a.Owner.Network = "" // not part of the object
+		c.s.addresses[a.Name] = a
+		return nil
+	})
+	return a, err
+}
+
+// DeleteAddress implements ipam.Store.
+func (c Client) DeleteAddress(ctx context.Context, name, uid string) error {
+	return c.do(ctx, "delete", "address", name, func() error {
+		old, ok := c.s.addresses[name]
+		switch {
+		case !ok:
+			return fmt.Errorf("%s: %w", name, ipam.ErrNotFound)
+		case old.UID != uid:
+			return fmt.Errorf("%s: %w", name, ipam.ErrConflict)
+		}
+		delete(c.s.addresses, name)
+		return nil
+	})
+}
+
+// ListAddresses implements ipam.Store.
+func (c Client) ListAddresses(ctx context.Context, scope ipam.Scope) (out []ipam.Address, err error) {
+	err = c.do(ctx, "list", "address", scope.Domain, func() error {
+		for _, a := range c.s.addresses {
+			if in(scope, a.Domain, ipam.RegionValue(a.Address), a.NodeUID) {
+				out = append(out, a)
+			}
+		}
+		slices.SortFunc(out, func(x, y ipam.Address) int { return strings.Compare(x.Name, y.Name) })
+		return nil
+	})
+	return out, err
+}
+
+func in(s ipam.Scope, domain, region, uid string) bool {
+	return (s.Domain == "" || s.Domain == domain) && (s.Region == "" || s.Region == region) && (s.NodeUID == "" || s.NodeUID == uid)
+}
+
+func copied(b ipam.Block) ipam.Block {
+	b.Requests = slices.Clone(b.Requests)
+	return b
+}
+
+// Wipe deletes all objects, as an uninstall that takes the definitions along.
+func (s *Store) Wipe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.blocks {
+		s.tell(event{block: copied(b), gone: true})
+	}
+	clear(s.regions)
+	clear(s.blocks)
+	clear(s.addresses)
+}
+
+// Objects is what is there, for an oracle.
+func (s *Store) Objects() (regions []ipam.Region, blocks []ipam.Block, addresses []ipam.Address) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(s.blocks)) {
+		blocks = append(blocks, copied(s.blocks[name]))
+	}
+	return slices.Collect(maps.Values(s.regions)), blocks, slices.Collect(maps.Values(s.addresses))
+}
+
+// DropRegion deletes a region, or sets its unit, behind everybody's back.
+func (s *Store) DropRegion(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.regions, name)
+}

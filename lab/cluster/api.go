@@ -132,18 +132,28 @@ func (a *api) node(ctx context.Context, name string) (nodeObject, error) {
 	return n, a.get(ctx, "/api/v1/nodes/"+name, &n)
 }
 
+// errInterrupted stands for what a component says when we hang up.
+var errInterrupted = errors.New("interrupted")
+
+// hopeless is an error that waiting does not heal.
+type hopeless struct{ error }
+
 // await calls f until it succeeds; at the end of the time it gives f's last
 // error, which says more than that time is up.
 func await(ctx context.Context, most time.Duration, f func() error) error {
 	deadline := time.Now().Add(most)
 	for wait := 10 * time.Millisecond; ; wait = min(wait*2, 250*time.Millisecond) {
 		err := f()
-		if err == nil || time.Now().After(deadline) {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
+		var end hopeless
+		if err == nil || errors.As(err, &end) || time.Now().After(deadline) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return errInterrupted
 		case <-time.After(wait):
 		}
 	}

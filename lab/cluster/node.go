@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -406,14 +407,17 @@ func (c *Cluster) loadInto(ctx context.Context, node string, archives []string) 
 	if err != nil {
 		return err
 	}
-	if err := await(ctx, 30*time.Second, func() error {
+	if err := await(ctx, patience, func() error {
+		if err := c.crashing(ctx, node, "containerd"); err != nil {
+			return err
+		}
 		conn, err := net.Dial("unix", root+containerdSocket)
 		if err == nil {
 			conn.Close()
 		}
 		return err
 	}); err != nil {
-		return fmt.Errorf("waiting for containerd of %s: %w%s", node, err, c.logTail(node, "containerd"))
+		return fmt.Errorf("waiting for containerd of %s: %w%s", node, err, c.tails(err, node, "containerd"))
 	}
 	for _, a := range archives {
 		f, err := os.Open(a)
@@ -429,16 +433,24 @@ func (c *Cluster) loadInto(ctx context.Context, node string, archives []string) 
 	return nil
 }
 
-// logTail gives the last lines of a component's log, for an error message.
-func (c *Cluster) logTail(node, component string) string {
-	file := c.LogFile(node, component)
-	b, err := os.ReadFile(file)
-	if err != nil {
+// tails gives the last lines of components' logs, for the message of an error
+// that they may explain.
+func (c *Cluster) tails(err error, node string, components ...string) string {
+	if errors.Is(err, errInterrupted) {
 		return ""
 	}
-	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	lines = lines[max(0, len(lines)-12):]
-	return fmt.Sprintf("\n--- last lines of %s\n%s", file, strings.Join(lines, "\n"))
+	var out strings.Builder
+	for _, name := range components {
+		file := c.LogFile(node, name)
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+		lines = lines[max(0, len(lines)-12):]
+		fmt.Fprintf(&out, "\n--- last lines of %s\n%s", file, strings.Join(lines, "\n"))
+	}
+	return out.String()
 }
 
 // LogFile is where a component of a machine writes.

@@ -33,21 +33,21 @@ type Status struct {
 
 // MachineStatus is one node, or the outside host.
 type MachineStatus struct {
-	Name         string                    `json:"name"`
-	Role         string                    `json:"role"`  // control-plane, worker, outside
-	State        string                    `json:"state"` // running, paused, off
-	Ready        *bool                     `json:"ready,omitempty"`
-	Why          string                    `json:"why,omitempty"` // it is not Ready
-	UID          string                    `json:"uid,omitempty"`
-	PodCIDRs     []string                  `json:"podCIDRs,omitempty"`
-	Namespace    string                    `json:"namespace"`
-	NamespaceFD  string                    `json:"namespacePath"`
-	PID          int                       `json:"pid,omitempty"`
-	Dir          string                    `json:"dir"`
-	Addresses    map[string][]netip.Prefix `json:"addresses"` // by segment
-	MACs         map[string]string         `json:"macs"`
-	Components   []supervise.Status        `json:"components,omitempty"`
-	SocketOfHost string                    `json:"containerdSocket,omitempty"` // as the host reaches it
+	Name             string                    `json:"name"`
+	Role             string                    `json:"role"`  // control-plane, worker, outside
+	State            string                    `json:"state"` // running, paused, off
+	Ready            *bool                     `json:"ready,omitempty"`
+	Why              string                    `json:"why,omitempty"` // it is not Ready
+	UID              string                    `json:"uid,omitempty"`
+	PodCIDRs         []string                  `json:"podCIDRs,omitempty"`
+	Namespace        string                    `json:"namespace"`
+	NamespaceFD      string                    `json:"namespacePath"`
+	PID              int                       `json:"pid,omitempty"`
+	Dir              string                    `json:"dir"`
+	Addresses        map[string][]netip.Prefix `json:"addresses"` // by segment
+	MACs             map[string]string         `json:"macs"`
+	Components       []supervise.Status        `json:"components,omitempty"`
+	ContainerdSocket string                    `json:"containerdSocket,omitempty"` // as the host reaches it
 }
 
 // statusPatience is how long Status waits for an API server that hangs.
@@ -123,7 +123,7 @@ func (c *Cluster) machineStatus(ctx context.Context, name, role string, index in
 		}
 	}
 	if root, err := spec.Root(); err == nil && role != "outside" {
-		m.SocketOfHost = root + containerdSocket
+		m.ContainerdSocket = root + containerdSocket
 	}
 	return m, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/tsunagu-net/tsunagu/lab/build"
 	"github.com/tsunagu-net/tsunagu/lab/image"
 	"github.com/tsunagu-net/tsunagu/lab/plan"
+	"github.com/tsunagu-net/tsunagu/lab/supervise"
 )
 
 // Up makes a lab, or brings one that exists back to what it should be: machines
@@ -248,14 +249,43 @@ func (c *Cluster) settle(ctx context.Context, fresh []Node) error {
 	return c.awaitNodes(ctx, fresh)
 }
 
+// patience is how long a program may take that is slow and not crashing; an
+// emulated machine takes minutes for what others do in seconds.
+const patience = 5 * time.Minute
+
+// crashing is an error when one of the programs was restarted again and again:
+// there is nothing to wait for.
+func (c *Cluster) crashing(ctx context.Context, node string, programs ...string) error {
+	m, err := c.machine(node)
+	if err != nil {
+		return err
+	}
+	rep, err := c.supervisor(m).Status(ctx)
+	if err != nil {
+		return hopeless{err}
+	}
+	for _, s := range rep.Components {
+		if slices.Contains(programs, s.Name) && s.Restarts >= 4 && s.State != supervise.Running {
+			return hopeless{fmt.Errorf("%s on %s keeps ending: %s", s.Name, node, s.LastExit)}
+		}
+	}
+	return nil
+}
+
 func (c *Cluster) awaitAPI(ctx context.Context) error {
 	client, err := c.api()
 	if err != nil {
 		return err
 	}
-	if err := await(ctx, 120*time.Second, func() error { return client.get(ctx, "/readyz", nil) }); err != nil {
-		first := c.state.controlPlanes()[0].Name
-		return fmt.Errorf("the API server is not ready: %w%s%s", err, c.logTail(first, "etcd"), c.logTail(first, "kube-apiserver"))
+	first := c.state.controlPlanes()[0].Name
+	err = await(ctx, patience, func() error {
+		if err := c.crashing(ctx, first, "etcd", "kube-apiserver"); err != nil {
+			return err
+		}
+		return client.get(ctx, "/readyz", nil)
+	})
+	if err != nil {
+		return fmt.Errorf("the API server is not ready: %w%s", err, c.tails(err, first, "etcd", "kube-apiserver"))
 	}
 	return nil
 }
@@ -269,9 +299,14 @@ func (c *Cluster) awaitNodes(ctx context.Context, nodes []Node) error {
 	}
 	err = c.say.step("waiting for nodes to register", func() error {
 		for _, n := range nodes {
-			err := await(ctx, 90*time.Second, func() error { return c.registered(ctx, client, n.Name) })
+			err := await(ctx, patience, func() error {
+				if err := c.crashing(ctx, n.Name, "containerd", "kubelet"); err != nil {
+					return err
+				}
+				return c.registered(ctx, client, n.Name)
+			})
 			if err != nil {
-				return fmt.Errorf("node %s does not register: %w%s%s", n.Name, err, c.logTail(n.Name, "containerd"), c.logTail(n.Name, "kubelet"))
+				return fmt.Errorf("node %s does not register: %w%s", n.Name, err, c.tails(err, n.Name, "containerd", "kubelet"))
 			}
 			if n.ControlPlane {
 				role := map[string]any{"metadata": map[string]any{"labels": map[string]string{"node-role.kubernetes.io/control-plane": ""}}}
@@ -340,7 +375,7 @@ func (c *Cluster) AwaitReady(ctx context.Context, most time.Duration) error {
 				return nil
 			})
 			if err != nil {
-				return fmt.Errorf("node %s is not Ready: %w%s", n.Name, err, c.logTail(n.Name, "kubelet"))
+				return fmt.Errorf("node %s is not Ready: %w%s", n.Name, err, c.tails(err, n.Name, "kubelet"))
 			}
 		}
 		return nil

@@ -3,6 +3,7 @@ package supervise
 import (
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,22 +15,28 @@ type Forward struct {
 }
 
 func (f Forward) serve(ln net.Listener) {
+	// A target that is switched off costs a timeout, so the one that answered
+	// last is asked first.
+	var last atomic.Int32
 	for {
 		c, err := ln.Accept()
 		if err != nil {
 			return
 		}
-		go f.carry(c.(*net.TCPConn))
+		go f.carry(c.(*net.TCPConn), &last)
 	}
 }
 
-func (f Forward) carry(in *net.TCPConn) {
+func (f Forward) carry(in *net.TCPConn, last *atomic.Int32) {
 	defer in.Close()
-	for _, target := range f.Targets {
-		c, err := net.DialTimeout("tcp", target, 2*time.Second)
+	first := int(last.Load())
+	for i := range f.Targets {
+		n := (first + i) % len(f.Targets)
+		c, err := net.DialTimeout("tcp", f.Targets[n], 2*time.Second)
 		if err != nil {
 			continue
 		}
+		last.Store(int32(n))
 		out := c.(*net.TCPConn)
 		defer out.Close()
 		done := make(chan struct{})

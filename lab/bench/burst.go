@@ -122,7 +122,7 @@ func (w *World) Burst(ctx context.Context, o Options) (*Burst, error) {
 	}
 	mark, stages := markAudit(), w.agent.stages(ctx)
 	for i := range o.Rounds {
-		for _, c := range w.order(i) {
+		for _, c := range inTurn(w.contenders, i) {
 			side := b.Sides[c.Name]
 			if err := w.round(ctx, c, side, o); err != nil {
 				return nil, err

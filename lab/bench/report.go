@@ -22,9 +22,16 @@ func (f *Figures) judge() {
 			atMost("DEL p50, ours / reference", a.DelRatio.P50, ratioP50), atMost("DEL p99, ours / reference", a.DelRatio.P99, ratioP99))
 	}
 	if a := f.Attach; a != nil && a.Add[Ours].Count > 0 {
-		// Status and Events are written beside the wiring. Blocks of addresses are leased once for many Pods.
-		besides := a.Requests.writes("patch pods/status", "create events", "patch events")
-		add(atMost("API writes per ADD besides status and Events", float64(besides)/float64(a.Pairs), 0.1))
+		// Status and Events are written beside the wiring, the counts of a block once a second. Blocks are leased for many Pods at once.
+		besides := a.Requests.writes("patch pods/status", "create events", "patch events", "update ipblocks")
+		add(atMost("API writes per ADD besides status, Events, counts", float64(besides)/float64(a.Pairs), 0.1))
+	}
+	if a := f.Attach; a != nil && a.Alone != nil {
+		refused := 0.
+		if a.Alone.Error != "" {
+			refused = 1
+		}
+		add(atMost("refused while the API server stands still", refused, 0))
 	}
 	if b := f.Burst; b != nil && b.Sides[Ours] != nil {
 		add(atMost("errors of many ADDs at once", float64(b.Sides[Ours].Errors), 0))
@@ -114,6 +121,10 @@ func (s *Sequential) text(b *strings.Builder, t *tabwriter.Writer) {
 		fmt.Fprintf(b, "API requests of these %d ADDs and DELs: %s\n", s.Pairs, s.Requests)
 	}
 	stages(b, s.Stages)
+	if a := s.Alone; a != nil {
+		fmt.Fprintf(b, "With the API server standing still: %d ADDs, p50 %.2f, p99 %.2f; %d DELs, p50 %.2f, p99 %.2f %s\n",
+			a.Add.Count, a.Add.P50, a.Add.P99, a.Del.Count, a.Del.P50, a.Del.P99, a.Error)
+	}
 }
 
 func (u *Burst) text(b *strings.Builder, t *tabwriter.Writer) {

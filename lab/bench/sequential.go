@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sequential are the figures of one Pod at a time.
@@ -16,6 +18,7 @@ type Sequential struct {
 	AddRatio Ratio              `json:"addRatio"`
 	DelRatio Ratio              `json:"delRatio"`
 	Requests Requests           `json:"requests"`
+	Alone    *Alone             `json:"alone,omitempty"`
 	Stages   []Stage            `json:"stages,omitempty"`
 }
 
@@ -43,7 +46,7 @@ const turns = 20
 
 // sequential attaches and detaches one Pod with one contender, then with the other, and so on. Who begins alternates. Making and
 // removing namespaces is not timed, and all results are looked at.
-func (w *World) sequential(ctx context.Context, pairs int, gap time.Duration) (map[string]Sample, map[string]Sample, error) {
+func (w *World) sequential(ctx context.Context, sides []*Contender, pairs int, gap time.Duration) (map[string]Sample, map[string]Sample, error) {
 	add, del := map[string]Sample{}, map[string]Sample{}
 	var used []Sandbox
 	defer func() {
@@ -55,7 +58,7 @@ func (w *World) sequential(ctx context.Context, pairs int, gap time.Duration) (m
 		if err := ctx.Err(); err != nil {
 			return add, del, err
 		}
-		order := w.order(i)
+		order := inTurn(sides, i)
 		boxes := map[*Contender]Sandbox{}
 		for _, c := range order {
 			s, err := newSandbox(w.pods[i%len(w.pods)])
@@ -113,11 +116,11 @@ func timed(gap time.Duration, f func() error) (time.Duration, error) {
 func (w *World) Sequential(ctx context.Context, o Options) (*Sequential, error) {
 	w.say("one Pod at a time: %d pairs", o.Pairs)
 	// What is fetched, compiled or leased once is nobody's price of a Pod.
-	if _, _, err := w.sequential(ctx, 3, o.Gap); err != nil {
+	if _, _, err := w.sequential(ctx, w.contenders, 3, o.Gap); err != nil {
 		return nil, err
 	}
 	mark, stages := markAudit(), w.agent.stages(ctx)
-	add, del, err := w.sequential(ctx, o.Pairs, o.Gap)
+	add, del, err := w.sequential(ctx, w.contenders, o.Pairs, o.Gap)
 	if err != nil {
 		return nil, err
 	}
@@ -131,5 +134,33 @@ func (w *World) Sequential(ctx context.Context, o Options) (*Sequential, error) 
 	for _, c := range w.contenders {
 		s.Add[c.Name], s.Del[c.Name] = add[c.Name].Summary(), del[c.Name].Summary()
 	}
-	return s, nil
+	if w.agent != nil {
+		w.say("  our side while the API server stands still")
+		s.Alone, err = w.alone(ctx, o)
+	}
+	return s, err
+}
+
+// Alone are the figures of our side while the API server stands still: what must be asked or written there before an answer shows.
+type Alone struct {
+	Add   Summary `json:"add"`
+	Del   Summary `json:"del"`
+	Error string  `json:"error,omitempty"`
+}
+
+func (w *World) alone(ctx context.Context, o Options) (*Alone, error) {
+	server := w.api.server.cmd.Process
+	if err := server.Signal(unix.SIGSTOP); err != nil {
+		return nil, err
+	}
+	add, del, err := w.sequential(ctx, []*Contender{w.contender(Ours)}, min(o.Pairs, turns), o.Gap)
+	if err := server.Signal(unix.SIGCONT); err != nil {
+		return nil, err
+	}
+	a := &Alone{Add: add[Ours].Summary(), Del: del[Ours].Summary()}
+	if err != nil {
+		a.Error = err.Error()
+	}
+	time.Sleep(2 * time.Second) // what has waited is written now
+	return a, ctx.Err()
 }

@@ -70,9 +70,9 @@ func (w *World) end() {
 	w.api.stop()
 }
 
-// order is who begins in a turn.
-func (w *World) order(turn int) []*Contender {
-	o := slices.Clone(w.contenders)
+// inTurn is the order of a turn: who begins alternates.
+func inTurn(sides []*Contender, turn int) []*Contender {
+	o := slices.Clone(sides)
 	if turn%2 == 1 {
 		slices.Reverse(o)
 	}

@@ -3,6 +3,8 @@ package doctor
 import (
 	"fmt"
 	"net/netip"
+
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 var gatewayGivenOut = Check{
@@ -15,7 +17,7 @@ var gatewayGivenOut = Check{
 		var found []Finding
 		for i := range s.Pools {
 			p := &s.Pools[i]
-			r, err := parseRoom(p)
+			r, err := ipam.ParsePool(*p)
 			if err != nil {
 				continue
 			}
@@ -31,7 +33,7 @@ var gatewayGivenOut = Check{
 				}
 				for _, text := range routers {
 					router, err := netip.ParseAddr(text)
-					if err != nil || said[router] || !r.gives(router) {
+					if err != nil || said[router] || !r.Contains(router) {
 						continue
 					}
 					said[router] = true

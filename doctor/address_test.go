@@ -107,5 +107,5 @@ var addressDiagnoses = []diagnosis{
 	{"readable", nothing, "TSU5008", nil, ""},
 	{"no prefix", morePools(pool("bad", "x", "10.0.0.0")), "TSU5008", []string{"error | IPPool bad | spec.cidr"}, ""},
 	{"a range backwards", func(s *Snapshot) { s.Pools[0].Spec.Ranges = []string{"192.168.101.9-192.168.101.3"} },
-		"TSU5008", []string{"error | IPPool blue-v4 | ends before it begins"}, ""},
+		"TSU5008", []string{"error | IPPool blue-v4 | write the lower address first"}, ""},
 }

@@ -12,6 +12,7 @@ import (
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 // What this tsunagu carries out itself. definition_test.go holds these lists
@@ -19,27 +20,15 @@ import (
 var (
 	mainPlugins    = []string{"bridge", "host-device", "loopback", "macvlan", "pod", "ptp"}
 	chainedPlugins = []string{"tuning"}
-	ipamTypes      = []string{"static", "tsunagu", "whereabouts"}
 )
 
 // plugin is what the doctor reads of one plugin's configuration.
 type plugin struct {
-	Type   string `json:"type"`
-	Master string `json:"master"`
-	Uplink string `json:"uplink"`
-	Device string `json:"device"`
-	IPAM   struct {
-		Type        string   `json:"type"`
-		Pools       []string `json:"pools"`
-		NetworkName string   `json:"network_name"`
-		Range       string   `json:"range"`
-		Ranges      []struct {
-			Range string `json:"range"`
-		} `json:"ipRanges"`
-		Addresses []struct {
-			Address string `json:"address"`
-		} `json:"addresses"`
-	} `json:"ipam"`
+	Type   string          `json:"type"`
+	Master string          `json:"master"`
+	Uplink string          `json:"uplink"`
+	Device string          `json:"device"`
+	IPAM   json.RawMessage `json:"ipam"`
 }
 
 // parsePlugins reads the configuration of a NetworkAttachmentDefinition: one
@@ -107,16 +96,7 @@ func (s *Snapshot) pool(name string) *v1alpha1.IPPool {
 }
 
 // domainOf is the address domain of a pool.
-func domainOf(p *v1alpha1.IPPool) string {
-	if p.Spec.Domain == "" {
-		return "default"
-	}
-	return p.Spec.Domain
-}
-
-// PodDomain is the address domain of the pod network, the Pods' first
-// interface.
-const PodDomain = "pods"
+func domainOf(p *v1alpha1.IPPool) string { return cmp.Or(p.Spec.Domain, ipam.DefaultDomain) }
 
 // Domain is the space in which the addresses of a network are unique. The
 // network is named as in network-status, namespace/name; managed is false when
@@ -134,19 +114,19 @@ func (s *Snapshot) Domain(network string) (domain string, managed bool) {
 	if err != nil {
 		return network, false
 	}
-	ipam := plugins[0].IPAM
-	for _, name := range ipam.Pools {
+	config, err := ipam.ParseConfig(plugins[0].IPAM)
+	if err != nil {
+		return network, false
+	}
+	for _, p := range config.Pools {
+		return p.Domain, true
+	}
+	for _, name := range config.PoolNames {
 		if p := s.pool(name); p != nil {
 			return domainOf(p), true
 		}
 	}
-	switch {
-	case ipam.Type != "tsunagu" && ipam.Type != "whereabouts":
-		return network, false
-	case ipam.NetworkName != "":
-		return ipam.NetworkName, true
-	}
-	return "default", true
+	return network, false
 }
 
 // Description is what a NetworkAttachmentDefinition comes to, for people.
@@ -154,6 +134,7 @@ type Description struct {
 	Kind      string // type of the plugin that makes the interface
 	Interface string // of the node that is on the segment
 	Subnets   []string
+	Pools     []string // IPPools by name
 }
 
 // DescribeDefinition reads a NetworkAttachmentDefinition. Errors say where in
@@ -165,15 +146,16 @@ func DescribeDefinition(d *nadv1.NetworkAttachmentDefinition) (Description, erro
 	}
 	first := plugins[0]
 	about := Description{Kind: first.Type, Interface: cmp.Or(first.Master, first.Uplink, first.Device), Subnets: []string{}}
-	about.Subnets = append(about.Subnets, first.IPAM.Pools...)
-	if first.IPAM.Range != "" {
-		about.Subnets = append(about.Subnets, first.IPAM.Range)
+	config, err := ipam.ParseConfig(first.IPAM)
+	if err != nil {
+		return about, err
 	}
-	for _, r := range first.IPAM.Ranges {
-		about.Subnets = append(about.Subnets, r.Range)
+	about.Pools = config.PoolNames
+	for _, p := range config.Pools {
+		about.Subnets = append(about.Subnets, p.Prefix.String())
 	}
-	for _, a := range first.IPAM.Addresses {
-		about.Subnets = append(about.Subnets, a.Address)
+	for _, a := range config.Static {
+		about.Subnets = append(about.Subnets, a.Prefix.String())
 	}
 	return about, nil
 }

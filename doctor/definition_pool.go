@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 var missingPool = Check{
@@ -23,23 +24,25 @@ var missingPool = Check{
 			if err != nil {
 				continue
 			}
-			for _, p := range plugins {
-				for _, name := range p.IPAM.Pools {
-					if s.pool(name) != nil {
-						continue
-					}
-					f := Finding{
-						Severity: Error,
-						Object:   definitionObject(d),
-						Cause:    fmt.Sprintf("there is no IPPool %s%s", name, didYouMean(name, names)),
-						Breaks:   "Pods that ask for it are refused",
-						Fix:      "create the IPPool, or name one that exists: kubectl get ippools.tsunagu.dev",
-					}
-					if made := d.Labels[v1alpha1.NetworkLabel]; made != "" {
-						f.CausedBy = &Cause{networkNotReady.Code, Object{"Network", "", made}}
-					}
-					found = append(found, f)
+			config, err := ipam.ParseConfig(plugins[0].IPAM)
+			if err != nil {
+				continue
+			}
+			for _, name := range config.PoolNames {
+				if s.pool(name) != nil {
+					continue
 				}
+				f := Finding{
+					Severity: Error,
+					Object:   definitionObject(d),
+					Cause:    fmt.Sprintf("there is no IPPool %s%s", name, didYouMean(name, names)),
+					Breaks:   "Pods that ask for it are refused",
+					Fix:      "create the IPPool, or name one that exists: kubectl get ippools.tsunagu.dev",
+				}
+				if made := d.Labels[v1alpha1.NetworkLabel]; made != "" {
+					f.CausedBy = &Cause{networkNotReady.Code, Object{"Network", "", made}}
+				}
+				found = append(found, f)
 			}
 		}
 		return found

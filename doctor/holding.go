@@ -4,6 +4,8 @@ import (
 	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 // Holding is one address on one interface of a Pod, as the Pod's
@@ -44,13 +46,13 @@ func (s *Snapshot) HoldingsOf(p *corev1.Pod) []Holding {
 	if err != nil || len(interfaces) == 0 {
 		for _, ip := range p.Status.PodIPs {
 			if a, err := netip.ParseAddr(ip.IP); err == nil {
-				all = append(all, Holding{Pod: p, Interface: "eth0", Default: true, Address: a.Unmap(), Domain: PodDomain, Managed: true})
+				all = append(all, Holding{Pod: p, Interface: "eth0", Default: true, Address: a.Unmap(), Domain: ipam.PodDomain, Managed: true})
 			}
 		}
 		return all
 	}
 	for _, i := range interfaces {
-		h := Holding{Pod: p, Network: i.Name, Interface: i.Interface, MAC: i.Mac, Default: i.Default, Domain: PodDomain, Managed: true}
+		h := Holding{Pod: p, Network: i.Name, Interface: i.Interface, MAC: i.Mac, Default: i.Default, Domain: ipam.PodDomain, Managed: true}
 		if !i.Default {
 			h.Domain, h.Managed = s.Domain(i.Name)
 		}

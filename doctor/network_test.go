@@ -41,7 +41,7 @@ var networkDiagnoses = []diagnosis{
 	{"in order", nothing, "TSU3101", nil, ""},
 	{"a comma is missing", config("{\n  \"type\": \"macvlan\"\n  \"master\": \"up1\"}"),
 		"TSU3101", []string{"error | " + hand + " | line 3, column 3 | edit network-attachment-definition hand"}, ""},
-	{"a text where an object belongs", config(`{"type":"macvlan","ipam":"dhcp"}`), "TSU3101", []string{"error | " + hand + " | line 1 | ipam"}, ""},
+	{"an object where a list belongs", config(`{"plugins":{"type":"macvlan"}}`), "TSU3101", []string{"error | " + hand + " | line 1 | plugins"}, ""},
 	{"empty", config(" "), "TSU3101", []string{"error | " + hand + " | spec.config is empty"}, ""},
 	{"no plugins", config(`{"plugins":[]}`), "TSU3101", []string{"error | " + hand + " | empty list"}, ""},
 
@@ -53,8 +53,10 @@ var networkDiagnoses = []diagnosis{
 	{"no type", config(`{"name":"x"}`), "TSU3102", []string{"error | " + hand + " | without type"}, ""},
 
 	{"built in", nothing, "TSU3103", nil, ""},
-	{"per node", config(`{"type":"macvlan","ipam":{"type":"host-local"}}`), "TSU3103", []string{"error | " + hand + ` | "host-local" | whereabouts`}, ""},
-	{"a slip", config(`{"type":"macvlan","ipam":{"type":"tsungu"}}`), "TSU3103", []string{"error | " + hand + " | did you mean tsunagu?"}, ""},
+	{"per node", config(`{"type":"macvlan","ipam":{"type":"host-local"}}`), "TSU3103", []string{"error | " + hand + ` | ipam.type host-local counts addresses on each node | whereabouts`}, ""},
+	{"a slip", config(`{"type":"macvlan","ipam":{"type":"tsungu"}}`), "TSU3103", []string{"error | " + hand + ` | ipam.type "tsungu"`}, ""},
+	{"nothing to take from", config(`{"type":"macvlan","ipam":{"type":"tsunagu"}}`), "TSU3103", []string{"error | " + hand + " | no pool and no range"}, ""},
+	{"a text", config(`{"type":"macvlan","ipam":"dhcp"}`), "TSU3103", []string{"error | " + hand + " | ipam"}, ""},
 	{"no addresses at all", config(`{"type":"macvlan"}`), "TSU3103", nil, ""},
 
 	{"pools are there", nothing, "TSU3104", nil, ""},

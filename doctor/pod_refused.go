@@ -6,6 +6,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 var podRefused = Check{
@@ -152,14 +154,18 @@ func (s *Snapshot) causeOfRefusal(p *corev1.Pod) *Cause {
 			if !known(plugin.Type, at) {
 				return &Cause{unknownPlugin.Code, definitionObject(d)}
 			}
-			for _, name := range plugin.IPAM.Pools {
-				pool := s.pool(name)
-				if pool == nil {
-					return &Cause{missingPool.Code, definitionObject(d)}
-				}
-				if pool.Status.Total > 0 && pool.Status.Free == 0 {
-					return &Cause{poolFull.Code, Object{"IPPool", "", name}}
-				}
+		}
+		config, err := ipam.ParseConfig(plugins[0].IPAM)
+		if err != nil {
+			return &Cause{unknownIPAM.Code, definitionObject(d)}
+		}
+		for _, name := range config.PoolNames {
+			pool := s.pool(name)
+			if pool == nil {
+				return &Cause{missingPool.Code, definitionObject(d)}
+			}
+			if isFull(*pool) {
+				return &Cause{poolFull.Code, Object{"IPPool", "", name}}
 			}
 		}
 	}

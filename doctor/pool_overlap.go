@@ -1,6 +1,13 @@
 package doctor
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+	"github.com/tsunagu-net/tsunagu/ipam"
+)
 
 var overlappingPools = Check{
 	Code:  "TSU5003",
@@ -16,12 +23,12 @@ var overlappingPools = Check{
 				if domainOf(a) != domainOf(b) {
 					continue
 				}
-				x, err := parseRoom(a)
-				y, err2 := parseRoom(b)
+				x, err := ipam.ParsePool(*a)
+				y, err2 := ipam.ParsePool(*b)
 				if err != nil || err2 != nil {
 					continue
 				}
-				shared, ok := x.overlap(y)
+				shared, ok := overlap(x, y)
 				if !ok {
 					continue
 				}
@@ -46,11 +53,13 @@ var badPool = Check{
 	Look: func(s *Snapshot) []Finding {
 		var found []Finding
 		for i := range s.Pools {
-			if _, err := parseRoom(&s.Pools[i]); err != nil {
+			_, err := ipam.ParsePool(s.Pools[i])
+			var refusal *ipam.Refusal
+			if errors.As(err, &refusal) {
 				found = append(found, Finding{
 					Severity: Error,
 					Object:   Object{"IPPool", "", s.Pools[i].Name},
-					Cause:    err.Error(),
+					Cause:    refusal.Message,
 					Breaks:   "Pods that need an address of it are refused",
 					Fix:      "kubectl edit ippools.tsunagu.dev " + s.Pools[i].Name,
 				})
@@ -58,4 +67,47 @@ var badPool = Check{
 		}
 		return found
 	},
+}
+
+// overlap returns the first addresses that both pools are about, excludes left
+// aside.
+func overlap(p, q ipam.Pool) (ipam.Range, bool) {
+	for _, a := range rangesOf(p) {
+		for _, b := range rangesOf(q) {
+			if a.First.BitLen() != b.First.BitLen() {
+				continue
+			}
+			shared := ipam.Range{First: a.First, Last: a.Last}
+			if shared.First.Less(b.First) {
+				shared.First = b.First
+			}
+			if b.Last.Less(shared.Last) {
+				shared.Last = b.Last
+			}
+			if !shared.Last.Less(shared.First) {
+				return shared, true
+			}
+		}
+	}
+	return ipam.Range{}, false
+}
+
+func rangesOf(p ipam.Pool) []ipam.Range {
+	if len(p.Ranges) == 0 {
+		return []ipam.Range{ipam.RangeOf(p.Prefix)}
+	}
+	return p.Ranges
+}
+
+// WhyNot says why a pool does not give out an address; "" means that it does.
+func WhyNot(p *v1alpha1.IPPool, a netip.Addr) string {
+	parsed, err := ipam.ParsePool(*p)
+	if err == nil {
+		err = parsed.Refuse(a)
+	}
+	var refusal *ipam.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Message
+	}
+	return ""
 }

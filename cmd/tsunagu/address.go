@@ -12,6 +12,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 	"github.com/tsunagu-net/tsunagu/doctor"
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 // addressView is one address on one interface of a Pod.
@@ -87,7 +88,7 @@ func viewHolding(s *doctor.Snapshot, h doctor.Holding) addressView {
 	v := addressView{Address: h.Address, Network: h.Network, Namespace: h.Pod.Namespace, Pod: h.Pod.Name, Interface: h.Interface, MAC: h.MAC,
 		Node: h.Pod.Spec.NodeName, origin: findOrigin(s, h)}
 	if h.Default {
-		v.Network = doctor.PodDomain
+		v.Network = ipam.PodDomain
 	}
 	return v
 }
@@ -129,7 +130,7 @@ func poolOf(s *doctor.Snapshot, domain string, a netip.Addr) *v1alpha1.IPPool {
 	for i := range s.Pools {
 		p := &s.Pools[i]
 		prefix, err := netip.ParsePrefix(p.Spec.CIDR)
-		if err != nil || cmp.Or(p.Spec.Domain, "default") != domain || !prefix.Contains(a) {
+		if err != nil || cmp.Or(p.Spec.Domain, ipam.DefaultDomain) != domain || !prefix.Contains(a) {
 			continue
 		}
 		if doctor.WhyNot(p, a) == "" {

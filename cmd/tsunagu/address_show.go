@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tsunagu-net/tsunagu/doctor"
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 // addressDetail is what `address show -o json` prints.
@@ -78,7 +79,7 @@ func viewAddressDetail(s *doctor.Snapshot, ip netip.Addr) addressDetail {
 	for i := range s.Pools {
 		p := &s.Pools[i]
 		if prefix, err := netip.ParsePrefix(p.Spec.CIDR); err == nil && prefix.Contains(ip) {
-			v.Pools = append(v.Pools, poolVerdict{p.Name, cmp.Or(p.Spec.Domain, "default"), doctor.WhyNot(p, ip)})
+			v.Pools = append(v.Pools, poolVerdict{p.Name, cmp.Or(p.Spec.Domain, ipam.DefaultDomain), doctor.WhyNot(p, ip)})
 		}
 	}
 	for _, b := range s.Blocks {

@@ -67,7 +67,7 @@ func viewNetworks(s *doctor.Snapshot) []networkView {
 		if err != nil {
 			v.Ready, v.Message = "no", err.Error()
 		} else {
-			v.Kind, v.Interface, v.Subnets = about.Kind, about.Interface, about.Subnets
+			v.Kind, v.Interface, v.Subnets = about.Kind, about.Interface, append(about.Subnets, poolCIDRs(s, about.Pools)...)
 		}
 		all = append(all, v)
 	}
@@ -101,6 +101,22 @@ func viewNetwork(s *doctor.Snapshot, n v1alpha1.Network, users map[string]map[st
 	slices.Sort(v.Namespaces)
 	v.Pods = len(pods)
 	return v
+}
+
+// poolCIDRs are the subnets of pools by name; a pool that is not there stands
+// for itself.
+func poolCIDRs(s *doctor.Snapshot, names []string) []string {
+	var all []string
+	for _, name := range names {
+		cidr := name
+		for _, p := range s.Pools {
+			if p.Name == name {
+				cidr = p.Spec.CIDR
+			}
+		}
+		all = append(all, cidr)
+	}
+	return all
 }
 
 // podsByNetwork is the Pods on each network, named as in network-status.

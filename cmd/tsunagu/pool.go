@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 	"github.com/tsunagu-net/tsunagu/doctor"
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 // poolView is a pool in the answers for programs.
@@ -33,12 +35,8 @@ func viewPools(s *doctor.Snapshot) []poolView {
 }
 
 func viewPool(p v1alpha1.IPPool) poolView {
-	v := poolView{Name: p.Name, CIDR: p.Spec.CIDR, Domain: p.Spec.Domain, Network: p.Labels[v1alpha1.NetworkLabel], Gateway: p.Spec.Gateway,
+	return poolView{Name: p.Name, CIDR: p.Spec.CIDR, Domain: cmp.Or(p.Spec.Domain, ipam.DefaultDomain), Network: p.Labels[v1alpha1.NetworkLabel], Gateway: p.Spec.Gateway,
 		Total: p.Status.Total, Used: p.Status.Used, Free: p.Status.Free, Static: p.Status.Static, Blocks: p.Status.Blocks}
-	if v.Domain == "" {
-		v.Domain = "default"
-	}
-	return v
 }
 
 func printPools(w io.Writer, t terminal, pools []poolView) {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,4 +97,47 @@ func BenchmarkReferencePlugins(b *testing.B) {
 	add.report(b, "add")
 	del.report(b, "del")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkCrowd wires and unwires 200 Pods, 50 at a time.
+func BenchmarkCrowd(b *testing.B) {
+	w := newWorld(b)
+	const pods, flight = 200, 50
+	namespaces := make([]*netns.Namespace, pods)
+	for i := range namespaces {
+		namespaces[i] = w.pod()
+	}
+	for b.Loop() {
+		wired := make([][]Wired, pods)
+		b.ReportMetric(crowd(pods, flight, func(i int) {
+			as := everyPod(w, namespaces[i], i)
+			wired[i] = w.wire(namespaces[i], as...)
+		}), "wire/s")
+		b.ReportMetric(crowd(pods, flight, func(i int) { w.unwire(namespaces[i], wired[i]) }), "unwire/s")
+	}
+}
+
+// everyPod is usual with addresses of its own.
+func everyPod(w *world, p *netns.Namespace, i int) []Attachment {
+	return []Attachment{
+		w.attach(p, "eth0", w.spec("pod", `{}`), fmt.Sprintf("10.244.0.%d/24", i+2)),
+		w.attach(p, "net1", w.spec("macvlan", `{"master":"up1"}`), fmt.Sprintf("192.168.10.%d/24", i+2)),
+		w.attach(p, "net2", w.spec("macvlan", `{"master":"up2"}`), fmt.Sprintf("192.168.11.%d/24", i+2)),
+	}
+}
+
+// crowd does n things, some of them at the same time, and returns how many were done per second.
+func crowd(n, flight int, do func(i int)) float64 {
+	start := time.Now()
+	tokens := make(chan struct{}, flight)
+	var wg sync.WaitGroup
+	for i := range n {
+		tokens <- struct{}{}
+		wg.Go(func() {
+			do(i)
+			<-tokens
+		})
+	}
+	wg.Wait()
+	return float64(n) / time.Since(start).Seconds()
 }

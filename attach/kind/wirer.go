@@ -36,7 +36,7 @@ type forwarder struct {
 // idleSockets and removals bound what the Wirer keeps open and lets run.
 const (
 	idleSockets = 8
-	removals    = 32
+	removals    = 64
 )
 
 // New prepares to wire the Pods of the node whose network namespace is at hostNS; "" is the one the process runs in.

@@ -20,8 +20,11 @@ type Conn struct {
 	mu  sync.Mutex
 	fd  int
 	seq uint32
-	buf []byte
+	buf *[receiveSize]byte
 }
+
+// buffers are for sockets that live for one operation.
+var buffers = sync.Pool{New: func() any { return new([receiveSize]byte) }}
 
 // Dial opens a socket in a namespace.
 func Dial(ns *netns.Namespace) (c *Conn, err error) {
@@ -47,7 +50,15 @@ func DialHere() (*Conn, error) {
 }
 
 // Close closes the socket.
-func (c *Conn) Close() error { return unix.Close(c.fd) }
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.buf != nil {
+		buffers.Put(c.buf)
+		c.buf = nil
+	}
+	return unix.Close(c.fd)
+}
 
 // send writes messages whose headers carry their sequence numbers already.
 func (c *Conn) send(b []byte) error {
@@ -60,9 +71,9 @@ func (c *Conn) send(b []byte) error {
 // receive calls each for the messages of one read. The kernel answers before send returns, so there is always something to read.
 func (c *Conn) receive(each func(h header, body []byte) error) error {
 	if c.buf == nil {
-		c.buf = make([]byte, receiveSize)
+		c.buf = buffers.Get().(*[receiveSize]byte)
 	}
-	n, _, err := unix.Recvfrom(c.fd, c.buf, 0)
+	n, _, err := unix.Recvfrom(c.fd, c.buf[:], 0)
 	if errors.Is(err, unix.EINTR) {
 		return nil
 	}

@@ -274,7 +274,7 @@ func TestCheckNamesTheFirstDifference(t *testing.T) {
 	no := false
 	for name, c := range map[string]struct {
 		ifName string
-		break_ func(pod *link.Conn, in link.Link, r Record) error
+		damage func(pod *link.Conn, in link.Link, r Record) error
 		want   string
 	}{
 		"gone": {"net1", func(c *link.Conn, l link.Link, _ Record) error { return c.Apply(link.Delete("net1")) }, "missing"},
@@ -311,7 +311,7 @@ func TestCheckNamesTheFirstDifference(t *testing.T) {
 			l, err := pod.ByName(c.ifName)
 			w.must(err)
 			r := wired[slices.IndexFunc(wired, func(r Record) bool { return r.IfName == c.ifName })]
-			w.must(c.break_(pod, l, r))
+			w.must(c.damage(pod, l, r))
 			err = w.wirer.Check(context.Background(), p.Path(), wired)
 			m, ok := errors.AsType[Mismatch](err)
 			if !ok || m.IfName != c.ifName || !strings.Contains(m.Error(), c.want) {

@@ -45,6 +45,19 @@ type networks struct {
 
 // Reconcile makes one Network so.
 func (r *networks) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	return settle(r.reconcile(ctx, req))
+}
+
+// settle turns a write that lost against another into another try: the cache
+// was behind, which is no error.
+func settle(result ctrl.Result, err error) (ctrl.Result, error) {
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: 200 * time.Millisecond}, nil
+	}
+	return result, err
+}
+
+func (r *networks) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var net v1alpha1.Network
 	if err := r.Get(ctx, req.NamespacedName, &net); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)

@@ -67,6 +67,10 @@ type pools struct {
 
 // Reconcile counts one pool.
 func (r *pools) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	return settle(r.reconcile(ctx, req))
+}
+
+func (r *pools) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	if wait := r.wait(req.Name); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}

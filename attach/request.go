@@ -100,8 +100,8 @@ func readArgs(args string) (podRef, *shimrpc.Error) {
 		}
 	}
 	if p.Namespace == "" || p.Name == "" {
-		return p, &shimrpc.Error{Code: shimrpc.CodeBadEnvironment, Msg: "CNI_ARGS names no Pod",
-			Details: "K8S_POD_NAMESPACE and K8S_POD_NAME are needed: tsunagu attaches Pods of Kubernetes only"}
+		return p, &shimrpc.Error{Code: shimrpc.CodeBadEnvironment, Msg: "CNI_ARGS names no Pod: K8S_POD_NAMESPACE and K8S_POD_NAME are not set",
+			Details: "tsunagu attaches Pods of Kubernetes only"}
 	}
 	return p, nil
 }

@@ -217,3 +217,19 @@ func TestAPIIsLight(t *testing.T) {
 		}
 	}
 }
+
+// People carry the command line to machines that are no nodes, where netlink
+// and namespaces do not exist and do not compile.
+func TestCommandLineTravels(t *testing.T) {
+	own, _ := packages(t)
+	for _, p := range own {
+		if path, _ := inside(p.ImportPath); path != "cmd/tsunagu" {
+			continue
+		}
+		for _, dep := range p.Deps {
+			if to, _ := inside(dep); in(to, "kernel", "attach", "overlay") || in(dep, "github.com/vishvananda/netlink", "github.com/google/nftables") {
+				t.Errorf("cmd/tsunagu reaches %s, which is for Linux nodes only: it reads clusters by kube/snapshot and judges them by doctor", dep)
+			}
+		}
+	}
+}

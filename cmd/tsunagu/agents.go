@@ -13,7 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tsunagu-net/tsunagu/doctor"
-	"github.com/tsunagu-net/tsunagu/kube"
+	"github.com/tsunagu-net/tsunagu/kube/snapshot"
 )
 
 const (
@@ -28,7 +28,7 @@ const (
 // askAgents reads each ready agent's report through the API server into the
 // snapshot. An agent that does not answer is noted, not an error: people
 // without the right to ask see everything else.
-func (a *app) askAgents(ctx context.Context, reader *kube.Reader, s *doctor.Snapshot) {
+func (a *app) askAgents(ctx context.Context, reader *snapshot.Reader, s *doctor.Snapshot) {
 	p := a.watch("asking the agents")
 	defer p.end()
 	s.Reports, s.Silent = map[string]doctor.AgentReport{}, map[string]string{}
@@ -55,7 +55,7 @@ func (a *app) askAgents(ctx context.Context, reader *kube.Reader, s *doctor.Snap
 	_ = group.Wait()
 }
 
-func askAgent(ctx context.Context, reader *kube.Reader, pod *corev1.Pod, port int) (doctor.AgentReport, error) {
+func askAgent(ctx context.Context, reader *snapshot.Reader, pod *corev1.Pod, port int) (doctor.AgentReport, error) {
 	ctx, cancel := context.WithTimeout(ctx, agentPatience)
 	defer cancel()
 	var report doctor.AgentReport

@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/tsunagu-net/tsunagu/doctor"
-	"github.com/tsunagu-net/tsunagu/kube"
+	"github.com/tsunagu-net/tsunagu/kube/snapshot"
 )
 
 // cluster is which cluster a command speaks to, as its flags say.
@@ -58,7 +58,7 @@ func (c *cluster) home() string {
 	return namespace
 }
 
-func (c *cluster) reader() (*kube.Reader, error) {
+func (c *cluster) reader() (*snapshot.Reader, error) {
 	cfg, err := c.config()
 	if err != nil {
 		return nil, err
@@ -66,12 +66,12 @@ func (c *cluster) reader() (*kube.Reader, error) {
 	cfg.Timeout = c.timeout
 	cfg.UserAgent = "tsunagu/" + version
 	cfg.WarningHandler = rest.NoWarnings{}
-	return kube.NewReader(cfg)
+	return snapshot.NewReader(cfg)
 }
 
 // snapshot reads the named parts of the cluster, all without a name, and says
 // so when it takes long.
-func (c *cluster) snapshot(ctx context.Context, t terminal, parts ...doctor.Part) (*doctor.Snapshot, *kube.Reader, error) {
+func (c *cluster) snapshot(ctx context.Context, t terminal, parts ...doctor.Part) (*doctor.Snapshot, *snapshot.Reader, error) {
 	reader, err := c.reader()
 	if err != nil {
 		return nil, nil, err
@@ -91,7 +91,7 @@ func (c *cluster) snapshot(ctx context.Context, t terminal, parts ...doctor.Part
 
 // judged turns what kube read into what the doctor looks at: neither room
 // knows the other.
-func judged(raw *kube.Snapshot) *doctor.Snapshot {
+func judged(raw *snapshot.Snapshot) *doctor.Snapshot {
 	s := &doctor.Snapshot{
 		Time:        raw.Time,
 		Nodes:       raw.Nodes,

@@ -8,7 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/tsunagu-net/tsunagu/kube"
+	"github.com/tsunagu-net/tsunagu/kube/snapshot"
 )
 
 // Exit codes, documented in docs/exit-codes.md. A code never changes its
@@ -52,7 +52,7 @@ func (verdict) Error() string { return "" }
 func (t terminal) report(name string, err error) int {
 	var own *problem
 	var said verdict
-	var unreachable kube.Unreachable
+	var unreachable snapshot.Unreachable
 	switch {
 	case err == nil:
 		return exitOK

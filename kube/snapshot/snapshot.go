@@ -1,4 +1,4 @@
-package kube
+package snapshot
 
 import (
 	"context"
@@ -25,7 +25,7 @@ import (
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 )
 
-// Snapshot is what was read of a cluster for people: one list per resource,
+// Snapshot is what was read of a cluster: one list per resource,
 // each complete as of one resource version, the lists not all of the same.
 type Snapshot struct {
 	Time        time.Time
@@ -59,7 +59,7 @@ type Unreachable struct {
 func (u Unreachable) Error() string { return fmt.Sprintf("ask the API server %s: %v", u.Host, u.Cause) }
 func (u Unreachable) Unwrap() error { return u.Cause }
 
-// Reader reads Snapshots.
+// Reader reads Snapshots of one cluster.
 type Reader struct {
 	rest rest.Interface
 	host string

@@ -9,22 +9,16 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // Names under which Pods find the images.
@@ -43,90 +37,85 @@ type Programs struct {
 }
 
 // layout counts changes to what Make puts where.
-const layout = "4"
+const layout = "5"
 
 // Make writes one archive with all images below cache and gives its path. What
-// is there already is kept.
+// is there already is kept: it is known by where its programs came from, how
+// large they are and when they were made, since reading them takes longer than
+// all else that a warm start does before machines run.
 func Make(p Programs, cache string) (string, error) {
+	tools := hostTools()
+	from := []string{p.CoreDNS, p.Agnhost, p.Busybox}
+	for _, path := range tools {
+		from = append(from, path)
+	}
+	slices.Sort(from)
 	h := sha256.New()
 	fmt.Fprintln(h, layout, runtime.GOARCH)
-	files := map[string][]byte{}
-	tools, err := hostTools()
-	if err != nil {
-		return "", err
-	}
-	for what, path := range map[string]string{"coredns": p.CoreDNS, "agnhost": p.Agnhost, "busybox": p.Busybox} {
-		b, err := os.ReadFile(path)
+	for _, path := range from {
+		st, err := os.Stat(path)
 		if err != nil {
-			return "", fmt.Errorf("reading the program of image %s: %w", what, err)
+			return "", fmt.Errorf("making images: %w", err)
 		}
-		files[what] = b
-	}
-	for _, what := range []string{"coredns", "agnhost", "busybox"} {
-		sum := sha256.Sum256(files[what])
-		h.Write(sum[:])
-	}
-	if err := tools.write(h); err != nil {
-		return "", err
+		fmt.Fprintln(h, path, st.Size(), st.ModTime().UnixNano())
 	}
 	out := filepath.Join(cache, "images-"+hex.EncodeToString(h.Sum(nil))[:16]+".tar")
 	if now := time.Now(); os.Chtimes(out, now, now) == nil {
 		return out, nil
 	}
+	return out, write(p, tools, out)
+}
+
+func write(p Programs, tools toolSet, out string) error {
+	files := map[string][]byte{}
+	for what, path := range map[string]string{"coredns": p.CoreDNS, "agnhost": p.Agnhost, "busybox": p.Busybox} {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("reading the program of image %s: %w", what, err)
+		}
+		files[what] = b
+	}
+	toolLayer, err := tools.layer()
+	if err != nil {
+		return err
+	}
 	hold, err := pause(runtime.GOARCH)
 	if err != nil {
-		return "", err
+		return err
 	}
 	applets, err := exec.Command(p.Busybox, "--list").Output()
 	if err != nil {
-		return "", fmt.Errorf("listing the applets of %s: %w", p.Busybox, err)
+		return fmt.Errorf("listing the applets of %s: %w", p.Busybox, err)
 	}
 
-	pauseImage, err := make1(v1.Config{Entrypoint: []string{"/pause"}, User: "65535:65535"}, tree{file("pause", hold)})
-	if err != nil {
-		return "", err
-	}
-	dnsImage, err := make1(v1.Config{Entrypoint: []string{"/coredns"}}, append(base(), file("coredns", files["coredns"])))
-	if err != nil {
-		return "", err
-	}
 	shell := append(base(), shellTree(files["busybox"], strings.Fields(string(applets)))...)
 	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	busyImage, err := make1(v1.Config{Cmd: []string{"sh"}, Env: env}, shell, tools)
-	if err != nil {
-		return "", err
-	}
-	agnImage, err := make1(v1.Config{Entrypoint: []string{"/agnhost"}, Cmd: []string{"pause"}, Env: env},
-		shell, tools, tree{file("agnhost", files["agnhost"])})
-	if err != nil {
-		return "", err
+	images := []content{
+		{Pause, config{Entrypoint: []string{"/pause"}, User: "65535:65535"}, []tree{{file("pause", hold)}}},
+		{CoreDNS, config{Entrypoint: []string{"/coredns"}}, []tree{append(base(), file("coredns", files["coredns"]))}},
+		{Busybox, config{Cmd: []string{"sh"}, Env: env}, []tree{shell, toolLayer}},
+		{Agnhost, config{Entrypoint: []string{"/agnhost"}, Cmd: []string{"pause"}, Env: env},
+			[]tree{shell, toolLayer, {file("agnhost", files["agnhost"])}}},
 	}
 
-	refs := map[name.Reference]v1.Image{}
-	for ref, img := range map[string]v1.Image{Pause: pauseImage, CoreDNS: dnsImage, Busybox: busyImage, Agnhost: agnImage} {
-		tag, err := name.NewTag(ref)
-		if err != nil {
-			return "", err
-		}
-		refs[tag] = img
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return err
 	}
-	unfinished := out + ".making"
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", err
-	}
-	f, err := os.Create(unfinished)
+	// Two labs may make it at the same time.
+	f, err := os.CreateTemp(filepath.Dir(out), "images-*.making")
 	if err != nil {
-		return "", err
+		return err
 	}
+	defer os.Remove(f.Name())
 	defer f.Close()
-	if err := tarball.MultiRefWrite(refs, f); err != nil {
-		return "", fmt.Errorf("writing the image archive: %w", err)
+	if err := writeArchive(f, images); err != nil {
+		return fmt.Errorf("writing the image archive: %w", err)
 	}
 	if err := f.Close(); err != nil {
-		return "", err
+		return err
 	}
-	prune(cache)
-	return out, os.Rename(unfinished, out)
+	prune(filepath.Dir(out))
+	return os.Rename(f.Name(), out)
 }
 
 // prune removes archives that nobody used for a month.
@@ -185,28 +174,86 @@ func shellTree(busybox []byte, applets []string) tree {
 	return t
 }
 
-// make1 makes one image of the layers. They are not compressed: the archive
-// never leaves the machine, and unpacking it on every node costs time.
-func make1(cfg v1.Config, layers ...tree) (v1.Image, error) {
-	img := empty.Image
-	var err error
-	for _, t := range layers {
-		var b bytes.Buffer
-		if err := t.write(&b); err != nil {
-			return nil, err
+// content is one image.
+type content struct {
+	name   string
+	config config
+	layers []tree
+}
+
+// config is what of an image's configuration the lab sets; the names are those
+// of the format.
+type config struct {
+	User       string   `json:",omitempty"`
+	Env        []string `json:",omitempty"`
+	Entrypoint []string `json:",omitempty"`
+	Cmd        []string `json:",omitempty"`
+}
+
+// writeArchive writes what `docker save` does: a file per layer and per
+// configuration, and a manifest that names them. Layers are not compressed: the
+// archive never leaves the machine, and every node would unpack it again.
+func writeArchive(w io.Writer, images []content) error {
+	type entry struct {
+		Config   string
+		RepoTags []string
+		Layers   []string
+	}
+	var manifest []entry
+	tw := tar.NewWriter(w)
+	written := map[string]bool{}
+	put := func(name string, data []byte) error {
+		if written[name] {
+			return nil // a layer that two images share
 		}
-		img, err = mutate.AppendLayers(img, static.NewLayer(b.Bytes(), types.DockerUncompressedLayer))
+		written[name] = true
+		if err := tw.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(data))}); err != nil {
+			return err
+		}
+		_, err := tw.Write(data)
+		return err
+	}
+	for _, img := range images {
+		e := entry{RepoTags: []string{img.name}}
+		var diffs []string
+		for _, t := range img.layers {
+			var b bytes.Buffer
+			if err := t.write(&b); err != nil {
+				return err
+			}
+			sum := digest(b.Bytes())
+			if err := put(sum+".tar", b.Bytes()); err != nil {
+				return err
+			}
+			e.Layers = append(e.Layers, sum+".tar")
+			diffs = append(diffs, "sha256:"+sum)
+		}
+		conf, err := json.Marshal(map[string]any{
+			"architecture": runtime.GOARCH, "os": "linux", "config": img.config,
+			"rootfs": map[string]any{"type": "layers", "diff_ids": diffs},
+		})
 		if err != nil {
-			return nil, err
+			return err
 		}
+		e.Config = digest(conf) + ".json"
+		if err := put(e.Config, conf); err != nil {
+			return err
+		}
+		manifest = append(manifest, e)
 	}
-	cf, err := img.ConfigFile()
+	index, err := json.Marshal(manifest)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	cf = cf.DeepCopy()
-	cf.Architecture, cf.OS, cf.Config = runtime.GOARCH, "linux", cfg
-	return mutate.ConfigFile(img, cf)
+	if err := put("manifest.json", index); err != nil {
+		return err
+	}
+	return tw.Close()
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 func (t tree) write(w io.Writer) error {

@@ -20,9 +20,12 @@ var handy = []string{
 	"socat", "ss", "strace", "tcpdump", "traceroute", "wget",
 }
 
-// hostTools is the layer with those of them that this machine has.
-func hostTools() (tree, error) {
-	files := map[string]string{} // path in the image: path here
+// toolSet says where the image has what: path in it, path here.
+type toolSet map[string]string
+
+// hostTools finds those of them that this machine has.
+func hostTools() toolSet {
+	files := toolSet{}
 	for _, name := range handy {
 		path, err := exec.LookPath(name)
 		if err != nil {
@@ -40,6 +43,11 @@ func hostTools() (tree, error) {
 			files[strings.TrimPrefix(l, "/")] = l
 		}
 	}
+	return files
+}
+
+// layer reads them.
+func (files toolSet) layer() (tree, error) {
 	var t tree
 	var folders []string
 	for to := range files {

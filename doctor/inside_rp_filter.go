@@ -26,10 +26,10 @@ var reversePathFilter = Check{
 				continue
 			}
 			found = append(found, Finding{
-				Severity: Warning,
+				Severity: Info,
 				Object:   nodeObject(node),
 				Cause:    fmt.Sprintf("rp_filter is 1 (strict) on %s", list(strict)),
-				Breaks:   "packets whose answer leaves by another interface are dropped without a trace",
+				Breaks:   "nothing on the usual paths; a packet whose answer would leave by another interface is dropped without a trace",
 				Fix:      "set net.ipv4.conf.all.rp_filter=0 or 2 in a file of /etc/sysctl.d that is read last (systemd ships one with 2)",
 			})
 		}

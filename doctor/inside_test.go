@@ -18,7 +18,7 @@ var insideDiagnoses = []diagnosis{
 	{"strict", func(s *Snapshot) {
 		s.reports(func(r *AgentReport) { r.RPFilter = map[string]int{"all": 0, "eth0": 1, "up1": 2, "lo": 1} })
 	},
-		"TSU6003", []string{"warning | Node node1 | strict) on eth0"}, ""},
+		"TSU6003", []string{"info | Node node1 | strict) on eth0"}, ""},
 	{"all is loose", func(s *Snapshot) {
 		s.reports(func(r *AgentReport) { r.RPFilter = map[string]int{"all": 2, "eth0": 1} })
 	}, "TSU6003", nil, ""},

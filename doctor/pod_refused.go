@@ -55,14 +55,19 @@ var sandboxFailed = Check{
 			if e == nil || !creating(p) || s.lastEvent(p, fromAgent) != nil {
 				continue
 			}
-			found = append(found, Finding{
+			f := Finding{
 				Severity: Error,
 				Object:   podObject(p),
 				Cause:    innermost(e.Message),
 				Breaks:   "the Pod stays in ContainerCreating",
 				Fix:      fmt.Sprintf("kubectl -n %s describe pod %s; then the log of the agent on node %s", p.Namespace, p.Name, p.Spec.NodeName),
 				CausedBy: s.agentTrouble(p.Spec.NodeName),
-			})
+			}
+			if strings.Contains(f.Cause, `failed to find plugin "loopback"`) {
+				f.Fix = fmt.Sprintf("install the reference plugin loopback on node %s (Debian: containernetworking-plugins): "+
+					"containerd before 2.0 runs it itself, for every Pod and whatever the CNI plugin", p.Spec.NodeName)
+			}
+			found = append(found, f)
 		}
 		return found
 	},

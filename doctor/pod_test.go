@@ -71,5 +71,8 @@ var podDiagnoses = []diagnosis{
 			`Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "abc": plugin type="tsunagu-cni" failed (add): try again later`))(s)
 		crashing(s.podNamed("tsunagu-agent-node1"))
 	}, "TSU4005", []string{`error | Pod demo/stuck | plugin type="tsunagu-cni" failed (add): try again later`}, "TSU1002"},
+	{"the runtime lacks its own plugin", stuck("", warning("stuck", "kubelet", "FailedCreatePodSandBox",
+		`rpc error: code = Unknown desc = failed to setup network for sandbox "abc": plugin type="loopback" failed (add): failed to find plugin "loopback" in path [/opt/cni/bin]`)),
+		"TSU4005", []string{`error | Pod demo/stuck | failed to find plugin "loopback" | install the reference plugin loopback on node node1`}, ""},
 	{"said by tsunagu already", stuck("blue", refusal, warning("stuck", "kubelet", "FailedCreatePodSandBox", "x")), "TSU4005", nil, ""},
 }

@@ -125,8 +125,12 @@ func printReport(w io.Writer, t terminal, r doctor.Report) {
 		}
 		fmt.Fprintln(w)
 	}
+	skipped := map[string][]string{} // by what is lacking: one right that is missing leaves out many checks
 	for _, s := range r.Skipped {
-		fmt.Fprint(w, wrap("not checked: "+s.Code+" ", fmt.Sprintf("%s (%s)", s.Title, s.Why), t.textWidth()))
+		skipped[s.Why] = append(skipped[s.Why], s.Code)
+	}
+	for _, why := range sortedKeys(skipped) {
+		fmt.Fprint(w, wrap("not checked: ", strings.Join(skipped[why], ", ")+" ("+why+")", t.textWidth()))
 	}
 	fmt.Fprintf(w, "%d checks made, %d left out: %s, %s, %s\n", r.Checks, len(r.Skipped), count(r.Count(doctor.Error), "error"),
 		count(r.Count(doctor.Warning), "warning"), count(r.Count(doctor.Info), "remark"))

@@ -136,6 +136,7 @@ func (v statusView) print(w io.Writer, t terminal) {
 	for _, n := range v.Nodes {
 		nodes.add(n.Name, yes(n.Ready), n.Agent, n.Version, n.Overlay, strings.Join(n.Address, ","), strings.Join(n.PodCIDRs, ","), n.Pods, n.Addresses)
 	}
+	nodes.dropEmpty("OVERLAY") // only agents know, and they are not always asked
 	nodes.print(w, "no nodes")
 	fmt.Fprintf(w, "\ncontroller: %s", v.Controller.State)
 	if v.Controller.Version != "" {

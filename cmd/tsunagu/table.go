@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -26,6 +27,18 @@ func (t *table) add(cells ...any) {
 		}
 	}
 	t.rows = append(t.rows, row)
+}
+
+// dropEmpty leaves out a column in which no row has anything.
+func (t *table) dropEmpty(name string) {
+	i := slices.Index(t.header, name)
+	if i < 0 || slices.ContainsFunc(t.rows, func(row []string) bool { return row[i] != "-" }) {
+		return
+	}
+	t.header = slices.Delete(t.header, i, i+1)
+	for r := range t.rows {
+		t.rows[r] = slices.Delete(t.rows[r], i, i+1)
+	}
 }
 
 // print writes the table; without rows it writes what to say instead.

@@ -52,7 +52,7 @@ deps: ## install what is missing (Debian/Ubuntu), or print it
 build: ## build the binaries into bin/
 	@mkdir -p bin
 	@for b in $(BINARIES); do echo "build bin/$$b"; $(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/$$b ./cmd/$$b; done
-	@echo "build bin/tsunagu-lab"; $(GOBUILD) -C lab -ldflags '$(LDFLAGS)' -o ../bin/tsunagu-lab ./cmd/tsunagu-lab
+	@echo "build bin/tsunagu-lab"; (cd lab && $(GOBUILD) -ldflags '$(LDFLAGS)' -o ../bin/tsunagu-lab ./cmd/tsunagu-lab)
 
 .PHONY: image
 image: ## build the image dist/tsunagu-image.tar (OCI archive, no Docker)

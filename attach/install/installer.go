@@ -114,6 +114,8 @@ func (i *Installer) observe() (Have, error) {
 			}
 		}
 	}
+	have.Loopback, err = whose(i.loopback())
+	note("look at "+i.loopback(), i.places.BinDir, err)
 	have.Conf, err = contents(i.conf())
 	note("read "+i.conf(), i.places.ConfDir, err)
 	have.Kept, err = contents(i.kept())
@@ -128,6 +130,10 @@ func (i *Installer) apply(s Step, have Have) error {
 		err = place(i.shim(), i.want.Shim, 0o755)
 	case RemoveShim:
 		err = remove(i.shim())
+	case LinkLoopback:
+		err = link(ShimName, i.loopback())
+	case UnlinkLoopback:
+		err = remove(i.loopback())
 	case WriteConf:
 		err = place(i.conf(), i.want.Conf, 0o644)
 	case RemoveConf:
@@ -151,6 +157,8 @@ func (i *Installer) path(s Step) string {
 	switch s.Verb {
 	case WriteShim, RemoveShim:
 		return i.shim()
+	case LinkLoopback, UnlinkLoopback:
+		return i.loopback()
 	case RemoveFile:
 		return s.Path
 	default:
@@ -172,6 +180,7 @@ func (i *Installer) reportShadow(confs []string) {
 	i.shadow = by
 }
 
-func (i *Installer) shim() string { return filepath.Join(i.places.BinDir, ShimName) }
-func (i *Installer) conf() string { return filepath.Join(i.places.ConfDir, ConfName) }
-func (i *Installer) kept() string { return filepath.Join(i.places.ConfDir, keptName) }
+func (i *Installer) shim() string     { return filepath.Join(i.places.BinDir, ShimName) }
+func (i *Installer) loopback() string { return filepath.Join(i.places.BinDir, loopbackName) }
+func (i *Installer) conf() string     { return filepath.Join(i.places.ConfDir, ConfName) }
+func (i *Installer) kept() string     { return filepath.Join(i.places.ConfDir, keptName) }

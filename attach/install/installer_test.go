@@ -66,7 +66,7 @@ func TestInstallAndRemove(t *testing.T) {
 	flannel := filepath.Join(p.ConfDir, "10-flannel.conflist")
 	put(t, flannel, "flannel")
 	must(t, i.Install())
-	if got := files(t, p); got != "tsunagu-cni 10-flannel.conflist" {
+	if got := files(t, p); got != "loopback tsunagu-cni 10-flannel.conflist" {
 		t.Errorf("before the agent serves: %s", got)
 	}
 	if err := exec.Command(i.shim()).Run(); err != nil {
@@ -74,7 +74,7 @@ func TestInstallAndRemove(t *testing.T) {
 	}
 	must(t, i.Publish())
 	must(t, i.Publish())
-	if got := files(t, p); got != "tsunagu-cni 00-tsunagu.conflist 10-flannel.conflist" {
+	if got := files(t, p); got != "loopback tsunagu-cni 00-tsunagu.conflist 10-flannel.conflist" {
 		t.Errorf("installed: %s", got)
 	}
 	must(t, i.Remove())
@@ -129,7 +129,7 @@ func TestReplaceRunningShim(t *testing.T) {
 	if now, _ := os.ReadFile(i.shim()); string(now) != "#!/bin/sh\nexit 0\n" {
 		t.Error("the shim was not replaced")
 	}
-	if got := files(t, p); got != ShimName {
+	if got := files(t, p); got != "loopback "+ShimName {
 		t.Errorf("left: %s", got)
 	}
 }

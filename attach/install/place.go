@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // part is how names of files that are being written begin. The leading dot
@@ -31,6 +32,31 @@ func place(path string, data []byte, mode os.FileMode) error {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// loopbackName is the plugin that containerd and CRI-O execute for lo.
+const loopbackName = "loopback"
+
+// link makes a symbolic link within a folder; one that is there stays.
+func link(to, path string) error {
+	if err := os.Symlink(to, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// whose tells whether a plugin is a link to our shim.
+func whose(path string) (Whose, error) {
+	to, err := os.Readlink(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Nobody, nil
+	case err == nil && to == ShimName:
+		return OurOwn, nil
+	case err == nil || errors.Is(err, syscall.EINVAL): // EINVAL: no link at all
+		return Foreign, nil
+	}
+	return Foreign, err
 }
 
 // move renames a file within a folder and makes that last.

@@ -27,6 +27,8 @@ type Have struct {
 	Shim, Conf []byte
 	// ShimRuns is false when the file is there without permission to execute.
 	ShimRuns bool
+	// Loopback tells whose the plugin named loopback is.
+	Loopback Whose
 	// Kept is the foreign configuration put aside, nil when there is none.
 	Kept []byte
 	// Confs are all names in the configuration folder.
@@ -35,13 +37,28 @@ type Have struct {
 	Litter []string
 }
 
+// Whose tells whose a file is.
+type Whose int
+
+// Nobody's file is absent, Foreign ones are left alone.
+const (
+	Nobody Whose = iota
+	OurOwn
+	Foreign
+)
+
 // Verb is what a Step does.
 type Verb string
 
 // The steps of an installation. Each is one atomic change.
 const (
-	WriteShim   Verb = "write shim"
-	RemoveShim  Verb = "remove shim"
+	WriteShim  Verb = "write shim"
+	RemoveShim Verb = "remove shim"
+	// LinkLoopback makes the plugin that containerd and CRI-O execute for
+	// every sandbox a link to the shim, where nobody has installed one.
+	LinkLoopback   Verb = "link loopback plugin"
+	UnlinkLoopback Verb = "remove loopback plugin"
+
 	WriteConf   Verb = "write configuration"
 	RemoveConf  Verb = "remove configuration"
 	KeepConf    Verb = "put aside the file that had our name"
@@ -69,6 +86,9 @@ func Plan(have Have, want Want) []Step {
 	if want.Shim != nil && (!bytes.Equal(have.Shim, want.Shim) || !have.ShimRuns) {
 		steps = append(steps, Step{Verb: WriteShim})
 	}
+	if want.Shim != nil && have.Loopback == Nobody {
+		steps = append(steps, Step{Verb: LinkLoopback})
+	}
 	if want.Conf == nil || bytes.Equal(have.Conf, want.Conf) {
 		return steps
 	}
@@ -86,6 +106,9 @@ func leave(have Have) []Step {
 		steps = append(steps, Step{Verb: RestoreConf})
 	case have.Conf != nil:
 		steps = append(steps, Step{Verb: RemoveConf})
+	}
+	if have.Loopback == OurOwn {
+		steps = append(steps, Step{Verb: UnlinkLoopback})
 	}
 	if have.Shim != nil {
 		steps = append(steps, Step{Verb: RemoveShim})

@@ -35,12 +35,40 @@ func TestPlan(t *testing.T) {
 		{"leave somebody else's file alone", Have{Shim: shim, Conf: foreign}, Want{Gone: true}, []Verb{RemoveShim}},
 		{"leave twice", Have{}, Want{Gone: true}, nil},
 	} {
-		var do []Verb
-		for _, s := range Plan(c.have, c.want) {
-			do = append(do, s.Verb)
-		}
+		c.have.Loopback = Foreign
+		do := verbs(Plan(c.have, c.want))
 		if !reflect.DeepEqual(do, c.do) {
 			t.Errorf("%s: %q, want %q", c.name, do, c.do)
+		}
+	}
+}
+
+func verbs(steps []Step) (do []Verb) {
+	for _, s := range steps {
+		do = append(do, s.Verb)
+	}
+	return do
+}
+
+// The loopback plugin is linked where there is none, and only a link of ours
+// is removed.
+func TestPlanLoopback(t *testing.T) {
+	shim, conf := []byte("shim"), Conf("/run/tsunagu/cni.sock")
+	for _, c := range []struct {
+		have Whose
+		want Want
+		do   []Verb
+	}{
+		{Nobody, Want{Shim: shim}, []Verb{LinkLoopback}},
+		{OurOwn, Want{Shim: shim, Conf: conf}, nil},
+		{Foreign, Want{Shim: shim, Conf: conf}, nil},
+		{Nobody, Want{Gone: true}, []Verb{RemoveConf, RemoveShim}},
+		{OurOwn, Want{Gone: true}, []Verb{RemoveConf, UnlinkLoopback, RemoveShim}},
+		{Foreign, Want{Gone: true}, []Verb{RemoveConf, RemoveShim}},
+	} {
+		do := verbs(Plan(Have{Shim: shim, ShimRuns: true, Conf: conf, Loopback: c.have}, c.want))
+		if !reflect.DeepEqual(do, c.do) {
+			t.Errorf("%v, want %+v: %q, want %q", c.have, c.want, do, c.do)
 		}
 	}
 }

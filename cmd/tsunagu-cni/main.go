@@ -61,6 +61,9 @@ func run(q shimrpc.Request, stdin io.Reader, stdout io.Writer) int {
 		return fail(stdout, c.Version, &shimrpc.Error{Code: shimrpc.CodeIncompatibleVersion, Msg: "cniVersion \"" + c.Version + "\" is not spoken here",
 			Details: "spoken are 0.3.1, 0.4.0, 1.0.0 and 1.1.0"})
 	}
+	if isLoopback(os.Args[0]) {
+		return loopback(q, c, stdout)
+	}
 	r, e := call(q, c)
 	if e != nil {
 		return fail(stdout, c.Version, e)

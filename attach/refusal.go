@@ -41,6 +41,7 @@ const (
 	ReasonInterfaceConflict = "InterfaceNameConflict"
 	ReasonBadPort           = "BadHostPort"
 	ReasonDeleted           = "SandboxDeleted"
+	ReasonCalledOff         = "CalledOff"
 	ReasonNotReady          = "AgentNotReady"
 	ReasonUnknownPod        = "UnknownPod"
 	ReasonInternal          = "AttachFailed"
@@ -83,8 +84,8 @@ func refused(err error) *Refusal {
 		return &Refusal{Reason: address.Reason, Message: message, Fix: address.Fix, Code: addressCodes[address.Reason]}
 	case errors.As(err, &port):
 		return &Refusal{Reason: port.Reason(), Message: err.Error(), Fix: port.Fix(), Code: shimrpc.CodeTryAgainLater}
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return &Refusal{Reason: ReasonInternal, Message: err.Error(), Fix: "none needed, the runtime tries again", Code: shimrpc.CodeTryAgainLater}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errShimGone), errors.Is(err, errDeleted):
+		return &Refusal{Reason: ReasonCalledOff, Message: err.Error(), Fix: "none needed, the runtime tries again", Code: shimrpc.CodeTryAgainLater}
 	}
 	return &Refusal{Reason: ReasonInternal, Message: err.Error(), Fix: "look at the log of tsunagu-agent on this node", Code: shimrpc.CodeInternal}
 }

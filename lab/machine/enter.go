@@ -10,6 +10,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/lab/cgroup"
 	"github.com/tsunagu-net/tsunagu/lab/supervise"
+	"github.com/tsunagu-net/tsunagu/lab/wiring"
 )
 
 // namespaces are those a machine has of its own; mount comes last, since the
@@ -80,7 +81,7 @@ func (s Spec) Inside(h cgroup.Host, cmd *exec.Cmd) error {
 	if cmd.Dir == "" {
 		cmd.Dir = "/"
 	}
-	return onThread(func() error {
+	return wiring.OnThread(func() error {
 		if err := s.enter(); err != nil {
 			return err
 		}

@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -244,14 +243,4 @@ func (s Spec) Ready(until time.Time) error {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-}
-
-// onThread runs f on an operating-system thread that is never reused.
-func onThread(f func() error) error {
-	errs := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		errs <- f()
-	}()
-	return <-errs
 }

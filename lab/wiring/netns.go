@@ -46,7 +46,7 @@ func CreateNamespace(name string) error {
 		return err
 	}
 	f.Close()
-	err = onThread(func() error {
+	err = OnThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func In(name string, f func() error) error {
 		return fmt.Errorf("entering network namespace: %w", err)
 	}
 	defer ns.Close()
-	return onThread(func() error {
+	return OnThread(func() error {
 		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("entering network namespace %s: %w", name, err)
 		}
@@ -150,13 +150,21 @@ func In(name string, f func() error) error {
 	})
 }
 
-// onThread runs f on an operating-system thread of its own that is never given
+// OnThread runs f on an operating-system thread of its own that is never given
 // back: the runtime ends a thread whose goroutine ends locked, so no other
 // goroutine can wake up in the wrong namespace.
-func onThread(f func() error) error {
+func OnThread(f func() error) error {
 	errs := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// The main thread cannot be ended, and /proc/self shows what it
+			// sees. While we hold it, the work must land on another.
+			err := OnThread(f)
+			runtime.UnlockOSThread()
+			errs <- err
+			return
+		}
 		errs <- f()
 	}()
 	return <-errs

@@ -89,6 +89,10 @@ func TestLayerIsSorted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// POSIX.1-2017 pax, ustar interchange format: whole records, two of zeros at the end.
+	if end := raw[max(0, len(raw)-1024):]; len(raw)%512 != 0 || len(bytes.Trim(end, "\x00")) != 0 {
+		t.Errorf("the archive of %d bytes has no end", len(raw))
+	}
 	var have []string
 	for r := tar.NewReader(bytes.NewReader(raw)); ; {
 		h, err := r.Next()

@@ -40,7 +40,10 @@ func layer(files map[string]file, when time.Time) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return out.Bytes(), w.Close()
+	if err := w.Close(); err != nil { // writes the end
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
 
 func folders(w *tar.Writer, dir string, made map[string]bool, when time.Time) error {

@@ -35,6 +35,9 @@ func Open(ns *netns.Namespace, o Options) *Table {
 	return &Table{ns: ns, options: o, wanted: Contents{}, complete: map[Set]bool{}}
 }
 
+// Namespace is where the table is; nil is the process's own.
+func (t *Table) Namespace() *netns.Namespace { return t.ns }
+
 // Replace makes the sets of a group have exactly these elements, in one transaction.
 func (t *Table) Replace(g Group, c Contents) error {
 	t.mu.Lock()

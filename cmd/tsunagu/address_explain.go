@@ -155,8 +155,12 @@ func (v podView) print(w io.Writer, t terminal) {
 		if len(i.Addresses) == 0 {
 			fmt.Fprintln(w, "  no address")
 		}
+		longest := 0
 		for _, a := range i.Addresses {
-			fmt.Fprint(w, wrap("  "+a.Address.String()+"  ", a.sentence(), width))
+			longest = max(longest, len(a.Address.String()))
+		}
+		for _, a := range i.Addresses {
+			fmt.Fprint(w, wrap(fmt.Sprintf("  %-*s  ", longest, a.Address), a.sentence(), width))
 		}
 	}
 	if len(v.Notes) > 0 {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
@@ -39,10 +40,19 @@ func viewPool(p v1alpha1.IPPool) poolView {
 		Total: p.Status.Total, Used: p.Status.Used, Free: p.Status.Free, Static: p.Status.Static, Blocks: p.Status.Blocks}
 }
 
+// round writes numbers that nobody reads to the last digit, as those of IPv6
+// subnets, by their size.
+func round(n int64) string {
+	if n < 1e9 {
+		return strconv.FormatInt(n, 10)
+	}
+	return strconv.FormatFloat(float64(n), 'e', 1, 64)
+}
+
 func printPools(w io.Writer, t terminal, pools []poolView) {
 	rows := table{header: []string{"POOL", "CIDR", "DOMAIN", "GATEWAY", "USED", "FREE", "TOTAL", "STATIC", "BLOCKS"}, width: t.width()}
 	for _, p := range pools {
-		rows.add(p.Name, p.CIDR, p.Domain, p.Gateway, p.Used, p.Free, p.Total, p.Static, p.Blocks)
+		rows.add(p.Name, p.CIDR, p.Domain, p.Gateway, p.Used, round(p.Free), round(p.Total), p.Static, p.Blocks)
 	}
 	rows.print(w, "no pools")
 }

@@ -28,19 +28,39 @@ type Holding struct {
 // containers have ended, hold none.
 func (s *Snapshot) Holdings() []Holding {
 	var all []Holding
+	domain := s.domains()
 	for i := range s.Pods {
 		p := &s.Pods[i]
 		if Finished(p) || p.Spec.HostNetwork {
 			continue
 		}
-		all = append(all, s.HoldingsOf(p)...)
+		all = append(all, holdingsOf(p, domain)...)
 	}
 	return all
 }
 
 // HoldingsOf lists the addresses of one Pod. Without network-status the
 // addresses of status.podIPs are those of its first interface.
-func (s *Snapshot) HoldingsOf(p *corev1.Pod) []Holding {
+func (s *Snapshot) HoldingsOf(p *corev1.Pod) []Holding { return holdingsOf(p, s.Domain) }
+
+// domains is Domain with a memory: many Pods are on one network.
+func (s *Snapshot) domains() func(network string) (string, bool) {
+	type answer struct {
+		domain  string
+		managed bool
+	}
+	known := map[string]answer{}
+	return func(network string) (string, bool) {
+		a, ok := known[network]
+		if !ok {
+			a.domain, a.managed = s.Domain(network)
+			known[network] = a
+		}
+		return a.domain, a.managed
+	}
+}
+
+func holdingsOf(p *corev1.Pod, domain func(network string) (string, bool)) []Holding {
 	var all []Holding
 	interfaces, err := Status(p)
 	if err != nil || len(interfaces) == 0 {
@@ -54,7 +74,7 @@ func (s *Snapshot) HoldingsOf(p *corev1.Pod) []Holding {
 	for _, i := range interfaces {
 		h := Holding{Pod: p, Network: i.Name, Interface: i.Interface, MAC: i.Mac, Default: i.Default, Domain: ipam.PodDomain, Managed: true}
 		if !i.Default {
-			h.Domain, h.Managed = s.Domain(i.Name)
+			h.Domain, h.Managed = domain(i.Name)
 		}
 		for _, ip := range i.IPs {
 			a, err := netip.ParseAddr(ip)

@@ -97,8 +97,9 @@ func viewPod(s *doctor.Snapshot, p *corev1.Pod) podView {
 		v.Notes = append(v.Notes, "it has no interfaces yet")
 	}
 	if !p.Spec.HostNetwork {
+		from := newOrigins(s)
 		for _, h := range s.HoldingsOf(p) {
-			v.take(viewHolding(s, h))
+			v.take(viewHolding(from, h))
 		}
 	}
 	for _, on := range status {

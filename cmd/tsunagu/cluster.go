@@ -89,6 +89,13 @@ func (c *cluster) snapshot(ctx context.Context, t terminal, parts ...doctor.Part
 	return judged(raw), reader, nil
 }
 
+// mention says on stderr which lists an answer had to do without.
+func (t terminal) mention(s *doctor.Snapshot) {
+	for _, part := range sortedKeys(s.Unread) {
+		fmt.Fprintf(t.err, "not shown: %s, %s\n", part, s.Unread[part])
+	}
+}
+
 // judged turns what kube read into what the doctor looks at: neither room
 // knows the other.
 func judged(raw *snapshot.Snapshot) *doctor.Snapshot {

@@ -44,6 +44,7 @@ func (a *app) network() *cobra.Command {
 			if a.cluster.namespace != "" {
 				v = slices.DeleteFunc(v, func(n networkView) bool { return !slices.Contains(n.Namespaces, a.cluster.namespace) })
 			}
+			a.mention(s)
 			return a.show(a.format, v, func(w io.Writer) { printNetworks(w, a.terminal, v) })
 		},
 	}

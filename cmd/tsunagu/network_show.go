@@ -46,6 +46,7 @@ func (a *app) networkShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.mention(s)
 			v, err := viewNetworkDetail(s, args[0], a.cluster.home())
 			if err != nil {
 				return err

@@ -53,7 +53,14 @@ func (a *app) status() *cobra.Command {
 			}
 			a.askAgents(c.Context(), reader, s)
 			v := viewStatus(s)
-			return a.show(a.format, v, func(w io.Writer) { v.print(w, a.terminal) })
+			if err := a.show(a.format, v, func(w io.Writer) { v.print(w, a.terminal) }); err != nil {
+				return err
+			}
+			a.mention(s)
+			if v.trouble() {
+				fmt.Fprintln(a.err, "hint: tsunagu doctor says what is wrong and what to do")
+			}
+			return nil
 		},
 	}
 }
@@ -92,6 +99,12 @@ func viewStatus(s *doctor.Snapshot) statusView {
 	slices.SortFunc(v.Nodes, func(a, b nodeView) int { return strings.Compare(a.Name, b.Name) })
 	v.Controller = viewController(s)
 	return v
+}
+
+// trouble tells whether something of tsunagu's is not as it should be.
+func (v statusView) trouble() bool {
+	return v.Controller.State != "ready" || slices.ContainsFunc(v.Nodes, func(n nodeView) bool { return n.Agent != "ready" || n.Overlay == "not ready" }) ||
+		slices.ContainsFunc(v.Networks, func(n networkView) bool { return n.Ready == "no" })
 }
 
 func nodeReady(n corev1.Node) bool {
@@ -146,9 +159,6 @@ func (v statusView) print(w io.Writer, t terminal) {
 	printNetworks(w, t, v.Networks)
 	fmt.Fprintln(w)
 	printPools(w, t, v.Pools)
-	for _, part := range sortedKeys(v.Unread) {
-		fmt.Fprintf(t.err, "not shown: %s, %s\n", part, v.Unread[part])
-	}
 }
 
 func yes(b bool) string {

@@ -34,7 +34,7 @@ type Spec struct {
 	Lab     string            `json:"lab"`
 	Name    string            `json:"name"`
 	Dir     string            `json:"dir"`    // holds etc, opt, var, disk, log
-	Run     string            `json:"run"`    // control socket and pid file
+	Run     string            `json:"run"`    // control socket and pid file; below /run
 	Binds   []string          `json:"binds"`  // host paths that are the same inside
 	Disks   []string          `json:"disks"`  // directories kept on the real file system
 	Cgroup  string            `json:"cgroup"` // path below each hierarchy

@@ -31,7 +31,7 @@ func TestAMachine(t *testing.T) {
 	}
 	dir := t.TempDir()
 	s := Spec{
-		Lab: "tlmach", Name: "one", Dir: dir, Run: filepath.Join(dir, "run"),
+		Lab: "tlmach", Name: "one", Dir: dir, Run: "/run/tsunagu-lab/tlmach",
 		Disks:   []string{"/var/lib/containerd"},
 		Cgroup:  "tsunagu-lab/tlmach/one",
 		Sysctls: map[string]string{"kernel/panic": "4711"},
@@ -66,6 +66,10 @@ func TestAMachine(t *testing.T) {
 		host.Group("tsunagu-lab", "tlmach").RemoveIfEmpty()
 		host.Group("tsunagu-lab").RemoveIfEmpty()
 		wiring.TidyUp()
+		if err := os.RemoveAll(s.Run); err != nil {
+			t.Error(err)
+		}
+		os.Remove(filepath.Dir(s.Run))
 	})
 	inside := func(script string) string {
 		t.Helper()
@@ -83,15 +87,16 @@ func TestAMachine(t *testing.T) {
 
 	start()
 	for script, want := range map[string]string{
-		"hostname":                       "one",
-		"ls /sys/class/net":              "lo",
-		"cat /proc/sys/kernel/panic":     "4711",
-		"cat " + insideMark:              "tlmach-one",
-		"ls /run/netns":                  "",
-		"ls /etc/cni /opt/cni":           "/etc/cni:\n\n/opt/cni:",
-		"grep ^0: /proc/self/cgroup":     "0::/init",
-		"findmnt -no PROPAGATION /":      "shared",
-		"findmnt -no FSTYPE /sys/fs/bpf": "bpf",
+		"hostname":                              "one",
+		"ls /sys/class/net":                     "lo",
+		"cat /proc/sys/kernel/panic":            "4711",
+		"cat " + insideMark:                     "tlmach-one",
+		"ls /run/netns":                         "",
+		"ls /etc/cni /opt/cni":                  "/etc/cni:\n\n/opt/cni:",
+		"grep ^0: /proc/self/cgroup":            "0::/init",
+		"grep -c one.root /proc/mounts || true": "0",
+		"findmnt -no PROPAGATION /":             "shared",
+		"findmnt -no FSTYPE /sys/fs/bpf":        "bpf",
 		// What a node's agent would attach to is the machine's group alone.
 		"cat " + host.V2 + "/cgroup.procs | wc -l":                                   "0",
 		"echo mine > /etc/tl-mine; mkdir -p /opt/tl-mine /usr/bin; cat /etc/tl-mine": "mine",

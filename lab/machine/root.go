@@ -45,7 +45,9 @@ func buildRoot(s Spec, host cgroup.Host) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
 	}
-	root := filepath.Join(s.Dir, "root")
+	// Below /run, the one place that is not bound into the new root: anywhere
+	// else the tree would contain itself.
+	root := filepath.Join(s.Run, s.Name+".root")
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return err
 	}

@@ -233,3 +233,18 @@ func TestCommandLineTravels(t *testing.T) {
 		}
 	}
 }
+
+// The agent is on every node, so what it carries costs on every node.
+func TestAgentIsLean(t *testing.T) {
+	own, _ := packages(t)
+	for _, p := range own {
+		if path, _ := inside(p.ImportPath); path != "cmd/tsunagu-agent" {
+			continue
+		}
+		for _, dep := range p.Deps {
+			if in(dep, "sigs.k8s.io/controller-runtime", "k8s.io/client-go/kubernetes", "github.com/spf13") {
+				t.Errorf("cmd/tsunagu-agent reaches %s: it registers every type of Kubernetes or does what an agent has no use for, in memory of every node", dep)
+			}
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -60,8 +61,13 @@ func New(cfg *rest.Config, o Options, log *slog.Logger) (ctrl.Manager, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS, cfg.Burst = 100, 200 // a new namespace means a request per Network
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
+	mapper, err := defined(cfg)
+	if err != nil {
+		return nil, err
+	}
 	m, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        scheme,
+		MapperProvider:                func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },
 		Logger:                        logr.FromSlogHandler(log.Handler()),
 		Cache:                         cacheOptions(),
 		Metrics:                       server.Options{BindAddress: o.MetricsAddress},
@@ -76,9 +82,6 @@ func New(cfg *rest.Config, o Options, log *slog.Logger) (ctrl.Manager, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reach the API server: %w", err)
-	}
-	if err := defined(m.GetRESTMapper()); err != nil {
-		return nil, err
 	}
 	if err := m.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return nil, err
@@ -107,21 +110,30 @@ func New(cfg *rest.Config, o Options, log *slog.Logger) (ctrl.Manager, error) {
 	})
 }
 
-// defined tells whether the API server knows what the controller is for.
-func defined(mapper meta.RESTMapper) error {
+// defined asks the API server what it knows, and tells whether what the
+// controller is for is among it.
+func defined(cfg *rest.Config) (meta.RESTMapper, error) {
+	client, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the connection to %s: %w", cfg.Host, err)
+	}
+	mapper, err := apiutil.NewDynamicRESTMapper(cfg, client)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the connection to %s: %w", cfg.Host, err)
+	}
 	for _, gk := range []schema.GroupKind{
 		{Group: v1alpha1.GroupName, Kind: "Network"},
 		{Group: nadv1.SchemeGroupVersion.Group, Kind: "NetworkAttachmentDefinition"},
 	} {
-		_, err := mapper.RESTMapping(gk)
+		_, err := mapper.RESTMapping(gk, "v1alpha1", "v1")
 		if meta.IsNoMatchError(err) {
-			return fmt.Errorf("the API server does not know %s: apply the definitions first (deploy/crds)", gk)
+			return nil, fmt.Errorf("the API server does not know %s: apply the definitions first (deploy/crds)", gk)
 		}
 		if err != nil {
-			return fmt.Errorf("ask the API server what it knows: %w", err)
+			return nil, fmt.Errorf("ask the API server what it knows: %w", err)
 		}
 	}
-	return nil
+	return mapper, nil
 }
 
 // filled is ready when the caches are.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ type Wirer interface {
 	Check(ctx context.Context, netns string, records []kind.Record) error
 	Orphans(ctx context.Context, owned []kind.Record) ([]kind.Orphan, error)
 	Remove(ctx context.Context, orphans []kind.Orphan) error
+	Mend(ctx context.Context, owned []kind.Record) (lost []netip.Addr, err error)
 }
 
 // Ports forwards ports of the node (hostport.Table).
@@ -90,6 +92,8 @@ type Server struct {
 	spared   map[string]bool
 	damaged  bool
 	suspects map[string]time.Time
+	// disturbed asks for the routes to Pods to be put back.
+	disturbed chan struct{}
 	// looked is when address objects without an interface were last looked for.
 	looked time.Time
 }
@@ -101,8 +105,8 @@ func New(c Config) (*Server, error) {
 		Config:  c,
 		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork},
 		records: records,
-		wirings: make(chan struct{}, mostWirings),
-		spared:  map[string]bool{}, suspects: map[string]time.Time{},
+		wirings: make(chan struct{}, mostWirings), disturbed: make(chan struct{}, 1),
+		spared: map[string]bool{}, suspects: map[string]time.Time{},
 	}
 	s.damaged = err != nil || c.Incomplete
 	s.reports = newReports(s)

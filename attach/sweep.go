@@ -62,10 +62,29 @@ func (s *Server) Run(ctx context.Context) error {
 		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Warn("sweep: some of it is tried again", "err", err)
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if !s.waitForTick(ctx, tick.C) {
 			return nil
+		}
+	}
+}
+
+// waitForTick mends routes while nothing is to be swept.
+func (s *Server) waitForTick(ctx context.Context, tick <-chan time.Time) bool {
+	for {
+		select {
+		case <-s.disturbed:
+			if err := s.mend(ctx); err != nil && ctx.Err() == nil {
+				s.Log.Warn("put back routes to Pods", "err", err)
+			}
+			select {
+			case <-time.After(mendPause):
+			case <-ctx.Done():
+				return false
+			}
+		case <-tick:
+			return true
+		case <-ctx.Done():
+			return false
 		}
 	}
 }
@@ -78,7 +97,7 @@ func (s *Server) Sweep(ctx context.Context) error {
 	for _, record := range s.records.list() {
 		errs = append(errs, s.sweepRecord(ctx, record, seen))
 	}
-	errs = append(errs, s.sweepAddresses(ctx, seen), s.sweepLinks(ctx, seen), s.sweepObjects(ctx))
+	errs = append(errs, s.sweepAddresses(ctx, seen), s.sweepLinks(ctx, seen), s.sweepObjects(ctx), s.mend(ctx))
 	for what := range s.suspects {
 		if !seen[what] {
 			delete(s.suspects, what)

@@ -32,7 +32,7 @@ type entry struct {
 
 // New makes an empty table. What an earlier process left in the kernel stays until Sync.
 func New(table *nft.Table, log *slog.Logger) *Table {
-	return &Table{nft: table, log: log.With("room", "hostport"), entries: map[string]entry{}, holders: map[key][]string{}}
+	return &Table{nft: table, log: log, entries: map[string]entry{}, holders: map[key][]string{}}
 }
 
 // Set makes a sandbox have exactly this, whatever it had before. The error is a Conflict when another one holds a port; nothing has

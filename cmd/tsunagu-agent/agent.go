@@ -153,6 +153,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		return err
 	}
 	group.Go(func() error { return server.Run(below) })
+	group.Go(func() error { return a.watchRoutes(below, server) })
 	if a.options.keepConf {
 		uninstall, err := a.install(ctx, below, group)
 		if err != nil {

@@ -20,21 +20,32 @@ const agentHTTP = "http://127.0.0.1:9871"
 // agent is the product's agent on the bench's node.
 type agent struct{ *process }
 
+// confName is the file that an agent that can serve writes for the container runtime.
+const confName = "00-tsunagu.conflist"
+
 // startAgent starts it as its DaemonSet does, and waits until it is ready and its CNI configuration is in place.
-func startAgent(ctx context.Context, programs, work, kubeconfig string) (*agent, error) {
-	p, err := start("tsunagu-agent", work, []string{"NODE_NAME=" + nodeName, "POD_NAMESPACE=tsunagu-system", "PATH=" + programs + ":/usr/bin:/bin"},
-		filepath.Join(programs, "tsunagu-agent"), "--kubeconfig="+kubeconfig)
+func startAgent(ctx context.Context, programs Programs, work, kubeconfig string) (*agent, error) {
+	a, err := launchAgent(programs, work, kubeconfig, nodeName)
 	if err != nil {
 		return nil, err
 	}
-	a := &agent{p}
-	return a, p.wait(60*time.Second, func() error {
+	return a, a.wait(60*time.Second, func() error {
 		if _, err := a.get(ctx, "/readyz"); err != nil {
 			return err
 		}
-		_, err := os.Stat("/etc/cni/net.d/00-tsunagu.conflist")
+		_, err := os.Stat(filepath.Join("/etc/cni/net.d", confName))
 		return err
 	})
+}
+
+// launchAgent starts an agent for a node, in the network namespace of the calling thread.
+func launchAgent(programs Programs, work, kubeconfig, node string, flags ...string) (*agent, error) {
+	p, err := start("agent-"+node, work, []string{"NODE_NAME=" + node, "POD_NAMESPACE=tsunagu-system", "PATH=" + programs.Product},
+		append([]string{filepath.Join(programs.Product, "tsunagu-agent"), "--kubeconfig=" + kubeconfig}, flags...)...)
+	if err != nil {
+		return nil, err
+	}
+	return &agent{p}, nil
 }
 
 func (a *agent) get(ctx context.Context, path string) (string, error) {

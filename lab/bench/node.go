@@ -20,10 +20,11 @@ var uplinks = []string{"eth0", "up1", "up2"}
 
 var nodeAddresses = []netip.Prefix{netip.MustParsePrefix("172.30.0.1/24"), netip.MustParsePrefix("fd00:30::1/64")}
 
-// wire plugs the node into three switches with nobody else on them.
+var uplinkSwitch = wiring.Switch{Namespace: "tstbench-switch"}
+
+// wire plugs the node into three segments with nobody else on them.
 func wire() error {
-	sw := wiring.Switch{Namespace: "tstbench-switch"}
-	if err := sw.Create(uplinks); err != nil {
+	if err := uplinkSwitch.Create(uplinks); err != nil {
 		return err
 	}
 	for i, segment := range uplinks {
@@ -31,7 +32,7 @@ func wire() error {
 		if i == 0 {
 			p.Addresses = nodeAddresses
 		}
-		if err := sw.Plug(p); err != nil {
+		if err := uplinkSwitch.Plug(p); err != nil {
 			return err
 		}
 	}
@@ -135,14 +136,18 @@ func (a *api) established(ctx context.Context, path string) error {
 func (a *api) pods(ctx context.Context, count int) ([]Pod, error) {
 	pods := make([]Pod, count)
 	for i := range pods {
-		name := fmt.Sprintf("pod-%03d", i)
-		text := fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q,"namespace":"default","annotations":{"k8s.v1.cni.cncf.io/networks":"bench-a, bench-b"}},
-"spec":{"nodeName":%q,"containers":[{"name":"main","image":"none"}]}}`, name, nodeName)
-		var made struct{ Metadata struct{ UID string } }
-		if err := a.call(ctx, "POST", "/api/v1/namespaces/default/pods", "application/json", []byte(text), &made); err != nil {
+		var err error
+		if pods[i], err = a.pod(ctx, fmt.Sprintf("pod-%03d", i), nodeName, "bench-a, bench-b"); err != nil {
 			return nil, err
 		}
-		pods[i] = Pod{Namespace: "default", Name: name, UID: made.Metadata.UID}
 	}
 	return pods, nil
+}
+
+func (a *api) pod(ctx context.Context, name, node, networks string) (Pod, error) {
+	text := fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q,"namespace":"default","annotations":{"k8s.v1.cni.cncf.io/networks":%q}},
+"spec":{"nodeName":%q,"containers":[{"name":"main","image":"none"}]}}`, name, networks, node)
+	var made struct{ Metadata struct{ UID string } }
+	err := a.call(ctx, "POST", "/api/v1/namespaces/default/pods", "application/json", []byte(text), &made)
+	return Pod{Namespace: "default", Name: name, UID: made.Metadata.UID}, err
 }

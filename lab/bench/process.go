@@ -118,8 +118,8 @@ func memory(pid int) (Memory, error) {
 }
 
 // cpu is the time that a process used, reading utime and stime, fields 14 and 15 of /proc/pid/stat, in ticks of 10 ms.
-func cpu(pid int) time.Duration {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+func cpu(proc string, pid int) time.Duration {
+	b, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "stat"))
 	if err != nil {
 		return 0
 	}

@@ -14,7 +14,7 @@ type Figures struct {
 	Attach     *Sequential `json:"attach,omitempty"`
 	Burst      *Burst      `json:"burst,omitempty"`
 	Shim       *Shim       `json:"shim,omitempty"`
-	Packets    []string    `json:"packets,omitempty"`
+	Packets    *Packets    `json:"packets,omitempty"`
 	AgentStart *Memory     `json:"agentRest,omitempty"` // ready, before the first Pod
 	AgentEnd   *Memory     `json:"agentEnd,omitempty"`
 	AgentCPU   float64     `json:"agentCPUms,omitempty"`
@@ -29,20 +29,13 @@ func Run(ctx context.Context, o Options, out, log io.Writer) (met bool, err erro
 	if err != nil {
 		return false, err
 	}
-	if o.Only != "packets" {
-		w, err := raise(ctx, o, programs, log)
-		defer w.end()
-		if err != nil {
-			return false, err
-		}
-		if err := w.measure(ctx, o, &f); err != nil {
-			return false, err
-		}
+	w, err := raise(ctx, o, programs, log)
+	defer w.end()
+	if err != nil {
+		return false, err
 	}
-	if o.wants("packets") && o.Side == "" {
-		if f.Packets, err = packets(ctx, o, log); err != nil {
-			return false, err
-		}
+	if err := w.measure(ctx, o, &f); err != nil {
+		return false, err
 	}
 	f.Machine.LoadTo = load()
 	f.judge()
@@ -90,8 +83,13 @@ func (w *World) measure(ctx context.Context, o Options, f *Figures) (err error) 
 			return err
 		}
 	}
+	if o.wants("packets") && w.agent != nil {
+		if f.Packets, err = w.Packets(ctx, o.Rounds, o.quick); err != nil {
+			return err
+		}
+	}
 	if w.agent != nil {
-		f.AgentCPU = milliseconds(cpu(w.agent.cmd.Process.Pid))
+		f.AgentCPU = milliseconds(cpu("/proc", w.agent.cmd.Process.Pid))
 		if f.AgentEnd, err = w.agent.memory(); err != nil {
 			return fmt.Errorf("the agent did not survive: %w\n%s", err, w.agent.tail())
 		}

@@ -12,8 +12,11 @@ import (
 type World struct {
 	api        *api
 	agent      *agent // nil when only the peer runs
+	other      *agent // on the second node, when packets are measured
 	contenders []*Contender
 	pods       []Pod
+	programs   Programs
+	work       string
 	log        io.Writer
 	began      time.Time
 }
@@ -23,7 +26,7 @@ type Programs struct{ Kubernetes, Product string }
 
 // raise makes the world, inside a Box.
 func raise(ctx context.Context, o Options, p Programs, log io.Writer) (*World, error) {
-	w := &World{log: log, began: time.Now()}
+	w := &World{programs: p, work: o.Work, log: log, began: time.Now()}
 	if err := furnish(o.Work); err != nil {
 		return w, err
 	}
@@ -50,7 +53,7 @@ func raise(ctx context.Context, o Options, p Programs, log io.Writer) (*World, e
 	}
 	if o.Side != Peer {
 		w.say("starting tsunagu-agent")
-		if w.agent, err = startAgent(ctx, p.Product, o.Work, w.api.kubeconfig); err != nil {
+		if w.agent, err = startAgent(ctx, p, o.Work, w.api.kubeconfig); err != nil {
 			return w, err
 		}
 		c, err := ours(o.Work)
@@ -64,8 +67,10 @@ func raise(ctx context.Context, o Options, p Programs, log io.Writer) (*World, e
 
 // end stops the programs. The rest goes with the Box.
 func (w *World) end() {
-	if w.agent != nil {
-		w.agent.stop()
+	for _, a := range []*agent{w.other, w.agent} {
+		if a != nil {
+			a.stop()
+		}
 	}
 	w.api.stop()
 }

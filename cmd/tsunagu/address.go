@@ -98,7 +98,7 @@ func (v addressView) onNamed(s *doctor.Snapshot, name string) bool {
 }
 
 func printAddresses(w io.Writer, t terminal, addresses []addressView, empty string) {
-	rows := table{header: []string{"ADDRESS", "NETWORK", "POD", "INTERFACE", "NODE", "MAC", "POOL", "FROM"}, width: t.width()}
+	rows := table{header: []string{"ADDRESS", "NETWORK", "POD", "INTERFACE", "NODE", "MAC", "POOL", "FROM"}, width: t.width(), spare: []string{"MAC", "FROM", "POOL", "INTERFACE"}}
 	for _, v := range addresses {
 		rows.add(v.Address, v.Network, v.Namespace+"/"+v.Pod, v.Interface, v.Node, v.MAC, v.Pool, v.word())
 	}

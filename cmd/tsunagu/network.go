@@ -140,7 +140,7 @@ func podsByNetwork(s *doctor.Snapshot) map[string]map[string]bool {
 }
 
 func printNetworks(w io.Writer, t terminal, networks []networkView) {
-	rows := table{header: []string{"NETWORK", "KIND", "INTERFACE", "SUBNETS", "READY", "NAMESPACES", "PODS"}, width: t.width()}
+	rows := table{header: []string{"NETWORK", "KIND", "INTERFACE", "SUBNETS", "READY", "NAMESPACES", "PODS"}, width: t.width(), spare: []string{"NAMESPACES", "INTERFACE"}}
 	for _, n := range networks {
 		where := fmt.Sprint(len(n.Namespaces))
 		if len(n.Namespaces) > 0 && len(n.Namespaces) <= 3 {

@@ -8,7 +8,8 @@ package main
 //     for nothing, no frames.
 //  3. Programs get -o json or -o yaml: fields are added, never renamed or
 //     removed; a list is never null; nothing is cut.
-//  4. Tables are cut to the width of a terminal, and only on a terminal.
+//  4. Tables do without columns and cut cells to fit a terminal, and only on
+//     a terminal; the first column is never cut.
 //  5. Colour is on a terminal only, never with NO_COLOR, and never carries
 //     meaning of its own.
 //  6. Whatever takes longer than two seconds says what it is doing.

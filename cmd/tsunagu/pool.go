@@ -50,7 +50,7 @@ func round(n int64) string {
 }
 
 func printPools(w io.Writer, t terminal, pools []poolView) {
-	rows := table{header: []string{"POOL", "CIDR", "DOMAIN", "GATEWAY", "USED", "FREE", "TOTAL", "STATIC", "BLOCKS"}, width: t.width()}
+	rows := table{header: []string{"POOL", "CIDR", "DOMAIN", "GATEWAY", "USED", "FREE", "TOTAL", "STATIC", "BLOCKS"}, width: t.width(), spare: []string{"BLOCKS", "STATIC", "DOMAIN", "GATEWAY", "TOTAL"}}
 	for _, p := range pools {
 		rows.add(p.Name, p.CIDR, p.Domain, p.Gateway, p.Used, round(p.Free), round(p.Total), p.Static, p.Blocks)
 	}

@@ -145,7 +145,7 @@ func viewController(s *doctor.Snapshot) controllerView {
 }
 
 func (v statusView) print(w io.Writer, t terminal) {
-	nodes := table{header: []string{"NODE", "READY", "AGENT", "VERSION", "OVERLAY", "ADDRESS", "POD CIDR", "PODS", "ADDRESSES"}, width: t.width()}
+	nodes := table{header: []string{"NODE", "READY", "AGENT", "VERSION", "OVERLAY", "ADDRESS", "POD CIDR", "PODS", "ADDRESSES"}, width: t.width(), spare: []string{"PODS", "ADDRESSES", "POD CIDR", "VERSION"}}
 	for _, n := range v.Nodes {
 		nodes.add(n.Name, yes(n.Ready), n.Agent, n.Version, n.Overlay, strings.Join(n.Address, ","), strings.Join(n.PodCIDRs, ","), n.Pods, n.Addresses)
 	}

@@ -12,8 +12,10 @@ import (
 type table struct {
 	header []string
 	rows   [][]string
-	// width is where lines are cut; 0 cuts nothing.
+	// width is how wide a line may be; 0 is any.
 	width int
+	// spare are columns to do without where there is no room, the first first.
+	spare []string
 }
 
 func (t *table) add(cells ...any) {
@@ -32,7 +34,14 @@ func (t *table) add(cells ...any) {
 // dropEmpty leaves out a column in which no row has anything.
 func (t *table) dropEmpty(name string) {
 	i := slices.Index(t.header, name)
-	if i < 0 || slices.ContainsFunc(t.rows, func(row []string) bool { return row[i] != "-" }) {
+	if i >= 0 && !slices.ContainsFunc(t.rows, func(row []string) bool { return row[i] != "-" }) {
+		t.drop(name)
+	}
+}
+
+func (t *table) drop(name string) {
+	i := slices.Index(t.header, name)
+	if i < 0 {
 		return
 	}
 	t.header = slices.Delete(t.header, i, i+1)
@@ -46,6 +55,12 @@ func (t *table) print(w io.Writer, empty string) {
 	if len(t.rows) == 0 {
 		fmt.Fprintln(w, empty)
 		return
+	}
+	for _, name := range t.spare {
+		if t.width == 0 || total(t.natural()) <= t.width {
+			break
+		}
+		t.drop(name)
 	}
 	widths := t.widths()
 	for _, row := range append([][]string{t.header}, t.rows...) {
@@ -61,31 +76,42 @@ func (t *table) print(w io.Writer, empty string) {
 	}
 }
 
-// widths gives each column what it needs; when that is more than there is,
-// the widest columns give way, down to 12.
-func (t *table) widths() []int {
+// natural is the width that each column needs.
+func (t *table) natural() []int {
 	widths := make([]int, len(t.header))
 	for _, row := range append([][]string{t.header}, t.rows...) {
 		for i, cell := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
-	if t.width == 0 {
-		return widths
+	return widths
+}
+
+func total(widths []int) int {
+	sum := 2 * (len(widths) - 1)
+	for _, w := range widths {
+		sum += w
 	}
-	for {
-		sum, widest := 2*(len(widths)-1), 0
-		for i, w := range widths {
-			sum += w
-			if w > widths[widest] {
+	return sum
+}
+
+// widths gives each column what it needs; when that is more than there is, the
+// widest give way, down to 12, but never the first, which is the row's name.
+func (t *table) widths() []int {
+	widths := t.natural()
+	for t.width > 0 && total(widths) > t.width && len(widths) > 1 {
+		widest := 1
+		for i := 2; i < len(widths); i++ {
+			if widths[i] > widths[widest] {
 				widest = i
 			}
 		}
-		if sum <= t.width || widths[widest] <= 12 {
-			return widths
+		if widths[widest] <= 12 {
+			break
 		}
 		widths[widest]--
 	}
+	return widths
 }
 
 // cut shortens text to a number of characters, the last of them an ellipsis.

@@ -22,8 +22,23 @@ func TestTableFits(t *testing.T) {
 				t.Errorf("a line ends in a space: %q", line)
 			}
 		}
+		if !strings.Contains(out.String(), "short") {
+			t.Errorf("at %d columns the first column is cut: %s", width, out.String())
+		}
 		if whole := strings.Contains(out.String(), strings.TrimSpace(strings.Repeat("long ", 20))); whole != (width == 0 || width == 200) {
 			t.Errorf("at %d columns the text is whole: %t", width, whole)
+		}
+	}
+}
+
+func TestTableDoesWithoutColumns(t *testing.T) {
+	for width, want := range map[int]string{0: "NAME  MORE  MOST", 16: "NAME  MORE  MOST", 15: "NAME  MOST", 9: "NAME"} {
+		rows := table{header: []string{"NAME", "MORE", "MOST"}, width: width, spare: []string{"MORE", "MOST"}}
+		rows.add("a", "b", "c")
+		var out strings.Builder
+		rows.print(&out, "none")
+		if have, _, _ := strings.Cut(out.String(), "\n"); have != want {
+			t.Errorf("at %d columns want %q, have %q", width, want, have)
 		}
 	}
 }

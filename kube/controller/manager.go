@@ -121,13 +121,13 @@ func defined(cfg *rest.Config) (meta.RESTMapper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the connection to %s: %w", cfg.Host, err)
 	}
-	for _, gk := range []schema.GroupKind{
-		{Group: v1alpha1.GroupName, Kind: "Network"},
-		{Group: nadv1.SchemeGroupVersion.Group, Kind: "NetworkAttachmentDefinition"},
+	for _, kind := range []schema.GroupVersionKind{
+		v1alpha1.GroupVersion.WithKind("Network"),
+		nadv1.SchemeGroupVersion.WithKind("NetworkAttachmentDefinition"),
 	} {
-		_, err := mapper.RESTMapping(gk, "v1alpha1", "v1")
+		_, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
 		if meta.IsNoMatchError(err) {
-			return nil, fmt.Errorf("the API server does not know %s: apply the definitions first (deploy/crds)", gk)
+			return nil, fmt.Errorf("the API server does not know %s: apply the definitions first (deploy/crds)", kind.GroupKind())
 		}
 		if err != nil {
 			return nil, fmt.Errorf("ask the API server what it knows: %w", err)

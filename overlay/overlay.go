@@ -37,13 +37,13 @@ type Overlay struct {
 	last *wanted
 }
 
-// New prepares the overlay of the node called self. Nothing happens before Run.
+// New prepares the overlay of the node called self; log says where lines come from. Nothing happens before Run.
 func New(cfg Config, self string, log *slog.Logger) (*Overlay, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
 		return nil, err
 	}
-	o := &Overlay{cfg: cfg, self: self, log: log.With("room", "overlay"), podMTU: fallbackMTU, status: Status{Encap: cfg.Encap, PodMTU: fallbackMTU}}
+	o := &Overlay{cfg: cfg, self: self, log: log, podMTU: fallbackMTU, status: Status{Encap: cfg.Encap, PodMTU: fallbackMTU}}
 	rules := nft.Options{TunnelPort: uint16(cfg.Port)}
 	if cfg.Encap == None {
 		rules.TunnelPort = 0

@@ -148,7 +148,11 @@ func (n *node) start(cfg overlay.Config) {
 	t := n.segment.t
 	t.Helper()
 	cfg.Namespace = n.ns
-	log := slog.New(slog.NewTextHandler(writer{t}, &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", n.part())
+	level := slog.LevelInfo
+	if _, measuring := t.(*testing.B); measuring {
+		level = slog.LevelError
+	}
+	log := slog.New(slog.NewTextHandler(writer{t}, &slog.HandlerOptions{Level: level})).With("node", n.part())
 	ov, err := overlay.New(cfg, n.part(), log)
 	if err != nil {
 		t.Fatal(err)

@@ -113,7 +113,7 @@ func rawIn(port uint16) []rule {
 	}
 	for _, v6 := range bothFamily {
 		rules = append(rules, rule{"encapsulated packets of nodes, " + word(v6),
-			join(udpTo(port), family(v6), sourceAddress(v6), in(pick(v6, nodes4, nodes6)), toLocal(), noTracking())})
+			join(udpTo(port), family(v6), sourceAddress(v6), in(pick(v6, nodes4, nodes6)), noTracking())})
 	}
 	return rules
 }

@@ -166,7 +166,7 @@ func TestTakeWithoutTheAPIServer(t *testing.T) {
 		time.Sleep(time.Minute)
 		down := errors.New("connection refused")
 		calls := 0
-		store.Gate = func(context.Context, iptest.Call, func() error) error { calls++; return down }
+		store.Through(func(context.Context, iptest.Call, func() error) error { calls++; return down })
 		for range 20 {
 			o := nobody("more")
 			m.take(o, anyOf(p))
@@ -180,13 +180,13 @@ func TestTakeWithoutTheAPIServer(t *testing.T) {
 		if d := time.Since(begun); d > 2*time.Second {
 			t.Errorf("refused after %v", d)
 		}
-		store.Gate = func(ctx context.Context, _ iptest.Call, _ func() error) error { <-ctx.Done(); return ctx.Err() }
+		store.Through(func(ctx context.Context, _ iptest.Call, _ func() error) error { <-ctx.Done(); return ctx.Err() })
 		begun = time.Now()
 		m.refused(nobody("hung"), anyOf(poolOf("10.8.0.0/24")), ipam.Unavailable)
 		if d := time.Since(begun); d > 2*time.Second {
 			t.Errorf("with a server that hangs, refused after %v", d)
 		}
-		store.Gate = nil
+		store.Through(nil)
 	})
 }
 
@@ -215,7 +215,7 @@ func TestStaticInOwnBlockCostsNothing(t *testing.T) {
 		if got := m.take(nobody("s"), static(p, "10.1.2.7")); got != "10.1.2.7/24" {
 			t.Error(got)
 		}
-		if n := store.Calls["create address"]; n != 0 {
+		if n := store.Count("create", "address"); n != 0 {
 			t.Errorf("%d Address objects for an address in a block of ours", n)
 		}
 		err := m.refused(nobody("t"), static(p, "10.1.2.7"), ipam.Taken)
@@ -376,10 +376,10 @@ func TestFreeCallsOffATakeUnderWay(t *testing.T) {
 		store := iptest.NewStore()
 		m := newMachine(t, store, 1, 3)
 		<-m.a.Ready()
-		store.Gate = func(ctx context.Context, c iptest.Call, deed func() error) error {
+		store.Through(func(ctx context.Context, c iptest.Call, deed func() error) error {
 			time.Sleep(100 * time.Millisecond)
 			return deed()
-		}
+		})
 		o := nobody("gone")
 		answer := make(chan error, 1)
 		go func() {
@@ -402,7 +402,7 @@ func TestFreeCallsOffATakeUnderWay(t *testing.T) {
 func TestLocalPool(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		store := iptest.NewStore()
-		store.Gate = func(context.Context, iptest.Call, func() error) error { return errors.New("down") }
+		store.Through(func(context.Context, iptest.Call, func() error) error { return errors.New("down") })
 		m := newMachine(t, store, 1, 3)
 		four, six := ipam.LocalPool("pods-v4", netip.MustParsePrefix("10.244.1.0/24")), ipam.LocalPool("pods-v6", netip.MustParsePrefix("fd00:244:0:1::/64"))
 		o := nobody("a")
@@ -418,7 +418,7 @@ func TestLocalPool(t *testing.T) {
 		m.kill()
 		m.boot()
 		m.refused(nobody("z"), anyOf(four, six), ipam.PoolFull)
-		store.Gate = nil
+		store.Through(nil)
 	})
 }
 

@@ -11,17 +11,17 @@ import (
 )
 
 // acquire makes blocks of the pool this node's, enough for all that wait for
-// the pool now. Takes that come meanwhile share the work. The error is an
+// the pool now; need is how many addresses this take waits for. Takes that come meanwhile share the work. The error is an
 // *exhausted if no block is left to claim.
-func (a *Allocator) acquire(ctx context.Context, p Pool) error {
+func (a *Allocator) acquire(ctx context.Context, p Pool, need int) error {
 	a.mu.Lock()
 	s := a.state(p)
-	s.waiting++
+	s.waiting += need
 	f := a.fly(s, 0)
 	a.mu.Unlock()
 	defer func() {
 		a.mu.Lock()
-		s.waiting--
+		s.waiting -= need
 		a.mu.Unlock()
 	}()
 	select {
@@ -219,6 +219,8 @@ func (a *Allocator) claimAt(ctx context.Context, p *Pool, x netip.Addr) (bool, e
 	if err := a.confirm(ctx, l, &region); err != nil {
 		return false, unavailable("lease addresses of pool "+p.Name, err)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	return l.standing == owned, nil
 }
 
@@ -284,12 +286,8 @@ func (a *Allocator) confirm(ctx context.Context, l *lease, from *Region) error {
 	if l.standing != unconfirmed {
 		return nil
 	}
-	for _, b := range bound {
-		if l.prefix.Contains(b.Address) {
-			l.holes |= 1 << l.place(b.Address)
-		}
-	}
 	a.reunite(l)
+	l.cutOut(bound)
 	l.standing = owned
 	a.space(l.domain).settle(l)
 	if l.requested {

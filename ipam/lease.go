@@ -85,6 +85,16 @@ func (l *lease) choose(m uint64, strict bool) int {
 	return bits.TrailingZeros64(m)
 }
 
+// cutOut makes holes of the addresses that are bound by objects, except those
+// in use here: whoever binds such a one waits for our answer.
+func (l *lease) cutOut(bound []Address) {
+	for _, x := range bound {
+		if l.prefix.Contains(x.Address) {
+			l.holes |= 1 << l.place(x.Address) &^ l.used
+		}
+	}
+}
+
 // take marks an address as used.
 func (l *lease) take(place int, now time.Time) {
 	l.used |= 1 << place

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"time"
 )
 
@@ -89,6 +90,7 @@ func (a *Allocator) evictions() (out []spot) {
 	for x := range a.evicted {
 		out = append(out, x)
 	}
+	slices.SortFunc(out, func(x, y spot) int { return x.addr.Compare(y.addr) })
 	return out
 }
 

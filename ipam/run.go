@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -79,10 +81,10 @@ func (a *Allocator) Maintain(ctx context.Context) error {
 			failed = err
 		}
 	}
-	for name := range drain(a, a.asked) {
+	for _, name := range drain(a, a.asked) {
 		do("answer for block "+name, a.locked(name, func(c context.Context) error { return a.answer(c, name) }, a.asked))
 	}
-	for name := range drain(a, a.suspect) {
+	for _, name := range drain(a, a.suspect) {
 		do("look after block "+name, a.locked(name, func(c context.Context) error { return a.verify(c, name) }, a.suspect))
 	}
 	for _, x := range a.evictions() {
@@ -95,7 +97,9 @@ func (a *Allocator) Maintain(ctx context.Context) error {
 	for _, l := range a.leases(func(l *lease) bool { return l.standing == leaving }) {
 		do("", a.locked(l.name(), func(c context.Context) error { return a.depart(c, l) }, nil))
 	}
-	for name, e := range a.endings() {
+	endings := a.endings()
+	for _, name := range slices.Sorted(maps.Keys(endings)) {
+		e := endings[name]
 		do("delete address "+name, a.locked(name, func(c context.Context) error { return a.endIfStill(c, name, e) }, nil))
 	}
 	if a.due("heal", healRest) {
@@ -116,13 +120,15 @@ func (a *Allocator) flushSome(do func(string, func(context.Context) error)) {
 	if len(old) == 0 || !a.due("flush", time.Second) {
 		return
 	}
-	oldest := old[0]
-	for _, l := range old {
-		if l.changed.Before(oldest.changed) {
-			oldest = l
-		}
-	}
+	oldest := a.oldest(old)
 	do("flush block "+oldest.name(), a.locked(oldest.name(), func(c context.Context) error { return a.flush(c, oldest) }, nil))
+}
+
+// oldest is the lease whose object was not written for longest.
+func (a *Allocator) oldest(of []*lease) *lease {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.MinFunc(of, func(x, y *lease) int { return x.changed.Compare(y.changed) })
 }
 
 // locked does something while nobody else works on the object; if it fails
@@ -144,23 +150,21 @@ func (a *Allocator) locked(name string, f func(context.Context) error, back map[
 }
 
 // drain empties a set and returns what was in it.
-func drain(a *Allocator, set map[string]struct{}) map[string]struct{} {
+func drain(a *Allocator, set map[string]struct{}) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := make(map[string]struct{}, len(set))
-	for name := range set {
-		out[name] = struct{}{}
-	}
+	out := slices.Sorted(maps.Keys(set))
 	clear(set)
 	return out
 }
 
-// leases are those that match.
+// leases are those that match, always in the same order, so that a simulation
+// can be repeated.
 func (a *Allocator) leases(match func(*lease) bool) (out []*lease) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, s := range a.spaces {
-		for _, l := range s.leases {
+	for _, domain := range slices.Sorted(maps.Keys(a.spaces)) {
+		for _, l := range a.spaces[domain].leases {
 			if !l.local && match(l) {
 				out = append(out, l)
 			}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 )
@@ -103,7 +105,7 @@ func (a *Allocator) sync(ctx context.Context) error {
 		}
 		delete(leavers, b.Name)
 	}
-	for name := range leavers {
+	for _, name := range slices.Sorted(maps.Keys(leavers)) {
 		if err := a.Log.Delete(leavingKey + name); err != nil {
 			return fmt.Errorf("log the return of block %s: %w", name, err)
 		}
@@ -115,8 +117,9 @@ func (a *Allocator) sync(ctx context.Context) error {
 	if err := a.reclaim(ctx, mine); err != nil {
 		return err
 	}
-	for domain, unconfirmed := range a.byDomain() {
-		if err := a.confirmAll(ctx, domain, unconfirmed); err != nil {
+	waiting := a.byDomain()
+	for _, domain := range slices.Sorted(maps.Keys(waiting)) {
+		if err := a.confirmAll(ctx, domain, waiting[domain]); err != nil {
 			return err
 		}
 	}
@@ -161,12 +164,8 @@ func (a *Allocator) confirmAll(ctx context.Context, domain string, leases []*lea
 			odd = append(odd, l)
 		}
 	}
-	for _, x := range bound {
-		if l := s.find(x.Address); l != nil {
-			l.holes |= 1 << l.place(x.Address)
-		}
-	}
 	for _, l := range leases {
+		l.cutOut(bound)
 		s.settle(l)
 		if l.requested && l.standing == owned {
 			a.asked[l.name()] = struct{}{}
@@ -189,7 +188,7 @@ func (a *Allocator) reclaim(ctx context.Context, mine []Address) error {
 	for _, x := range mine {
 		bound[spot{x.Domain, x.Address}] = x.UID
 	}
-	var missing []slot
+	var missing []slot // the order matters to nobody but a simulation
 	for _, h := range a.held {
 		changed := false
 		for i := range h.slots {
@@ -218,6 +217,7 @@ func (a *Allocator) reclaim(ctx context.Context, mine []Address) error {
 		}
 	}
 	a.mu.Unlock()
+	slices.SortFunc(missing, func(x, y slot) int { return x.Address.Addr().Compare(y.Address.Addr()) })
 	for _, s := range missing {
 		if err := a.reclaimBlock(ctx, s.domain, s.Address.Addr(), s.unit); err != nil {
 			return fmt.Errorf("claim the block of %s again: %w", s.Address.Addr(), err)

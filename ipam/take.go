@@ -74,13 +74,16 @@ func (a *Allocator) takeSlowly(ctx context.Context, at *attempt, owner Owner, wa
 		select {
 		case <-a.ready:
 		case <-ctx.Done():
-			if at.cancelled {
+			if at.gone(a) {
 				return nil, deleted(owner)
 			}
 			return nil, unavailable("take addresses for "+owner.Key.String(), errors.New("this node's blocks are not known yet"))
 		}
 	}
-	for {
+	for round := 0; ; round++ {
+		if round > 2 { // others took what we got: let them pass
+			time.Sleep(time.Millisecond)
+		}
 		a.mu.Lock()
 		if at.cancelled {
 			a.mu.Unlock()
@@ -91,7 +94,7 @@ func (a *Allocator) takeSlowly(ctx context.Context, at *attempt, owner Owner, wa
 		if grants != nil || err != nil {
 			return grants, err
 		}
-		if rights[missing], err = a.obtain(ctx, owner, wants[missing]); err != nil {
+		if rights[missing], err = a.obtain(ctx, owner, wants, missing); err != nil {
 			if at.gone(a) {
 				return nil, deleted(owner)
 			}
@@ -118,11 +121,18 @@ func deleted(owner Owner) error {
 
 // obtain makes a want possible: by claiming blocks, which the next commit
 // finds, or by binding one address, which is the right that it returns.
-func (a *Allocator) obtain(ctx context.Context, owner Owner, w Want) (slot, error) {
+func (a *Allocator) obtain(ctx context.Context, owner Owner, wants []Want, missing int) (slot, error) {
+	w, need := wants[missing], 0
 	if w.Static.IsValid() {
 		return a.bind(ctx, owner, &w.Pool, w.Static)
 	}
-	err := a.acquire(ctx, w.Pool)
+	for _, other := range wants {
+		// Two wants may draw on the same addresses.
+		if !other.Static.IsValid() && other.Pool.Domain == w.Pool.Domain && other.Pool.Prefix.Overlaps(w.Pool.Prefix) {
+			need++
+		}
+	}
+	err := a.acquire(ctx, w.Pool, need)
 	var full *exhausted
 	if errors.As(err, &full) {
 		return a.steal(ctx, owner, &w.Pool, full)

@@ -33,18 +33,34 @@ type Store struct {
 	addresses map[string]ipam.Address
 	watches   []*watch
 
-	// Gate, if set, is handed every call and the deed itself, which it runs
-	// never, once or later; the caller gets what Gate returns.
-	Gate func(ctx context.Context, c Call, deed func() error) error
-	// Lag, if set, is how long the next event of a watch is under way.
-	Lag func() time.Duration
-	// Calls counts by "verb kind".
-	Calls map[string]int
+	gate Gate
+
+	// Lag, if set, is how long the next event of a node's watch is under way.
+	Lag   func(nodeUID string) time.Duration
+	calls map[string]int // by "verb kind"
+}
+
+// A Gate is handed every call and the deed itself, which it runs never, once or
+// later; the caller gets what Gate returns.
+type Gate func(ctx context.Context, c Call, deed func() error) error
+
+// Through makes all calls go through a gate; nil opens it.
+func (s *Store) Through(g Gate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gate = g
+}
+
+// Count is the number of calls that were done, such as ("create", "block").
+func (s *Store) Count(verb, kind string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[verb+" "+kind]
 }
 
 // NewStore is an empty Store.
 func NewStore() *Store {
-	return &Store{regions: map[string]ipam.Region{}, blocks: map[string]ipam.Block{}, addresses: map[string]ipam.Address{}, Calls: map[string]int{}}
+	return &Store{regions: map[string]ipam.Region{}, blocks: map[string]ipam.Block{}, addresses: map[string]ipam.Address{}, calls: map[string]int{}}
 }
 
 // As is the Store as one node's client.
@@ -64,11 +80,14 @@ func (c Client) do(ctx context.Context, verb, kind, name string, deed func() err
 	locked := func() error {
 		c.s.mu.Lock()
 		defer c.s.mu.Unlock()
-		c.s.Calls[verb+" "+kind]++
+		c.s.calls[verb+" "+kind]++
 		return deed()
 	}
-	if c.s.Gate != nil {
-		return c.s.Gate(ctx, call, locked)
+	c.s.mu.Lock()
+	gate := c.s.gate
+	c.s.mu.Unlock()
+	if gate != nil {
+		return gate(ctx, call, locked)
 	}
 	return locked()
 }

@@ -58,7 +58,7 @@ func (c Client) WatchBlocks(ctx context.Context, nodeUID string, to ipam.BlockWa
 			}
 		}
 	}()
-	if c.s.lag(ctx) {
+	if c.s.lag(ctx, nodeUID) {
 		to.Reset(all)
 	}
 	for {
@@ -72,7 +72,7 @@ func (c Client) WatchBlocks(ctx context.Context, nodeUID string, to ipam.BlockWa
 		w.queue = nil
 		w.mu.Unlock()
 		for _, e := range queue {
-			if !c.s.lag(ctx) {
+			if !c.s.lag(ctx, nodeUID) {
 				return
 			}
 			if e.gone {
@@ -85,12 +85,12 @@ func (c Client) WatchBlocks(ctx context.Context, nodeUID string, to ipam.BlockWa
 }
 
 // lag waits as long as an event is under way; false if ctx ends.
-func (s *Store) lag(ctx context.Context) bool {
+func (s *Store) lag(ctx context.Context, nodeUID string) bool {
 	if s.Lag == nil {
 		return ctx.Err() == nil
 	}
 	select {
-	case <-time.After(s.Lag()):
+	case <-time.After(s.Lag(nodeUID)):
 		return true
 	case <-ctx.Done():
 		return false

@@ -1,0 +1,377 @@
+package ipam_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/ipam/iptest"
+)
+
+// oracle knows who uses what: an address of a domain is used from when a take
+// was answered until the sandbox is gone, and by one at a time.
+type oracle struct {
+	mu     sync.Mutex
+	users  map[string]string
+	failed []string
+}
+
+func (o *oracle) begin(domain string, grants []ipam.Grant, who string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, g := range grants {
+		at := domain + " " + g.Address.Addr().String()
+		if other, used := o.users[at]; used && other != who {
+			o.failed = append(o.failed, fmt.Sprintf("%s is used by %s and %s", at, other, who))
+		}
+		o.users[at] = who
+	}
+}
+
+func (o *oracle) end(domain string, grants []ipam.Grant, who string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, g := range grants {
+		if at := domain + " " + g.Address.Addr().String(); o.users[at] == who {
+			delete(o.users, at)
+		}
+	}
+}
+
+// world is a cluster in which everything that may go wrong does. Time is
+// virtual and all chance comes from the seed.
+type world struct {
+	t      *testing.T
+	seed   uint64
+	nodes  int
+	pods   int // lives of Pods per node
+	calm   bool
+	store  *iptest.Store
+	oracle oracle
+	// wrap plants a bug between the allocator and what it rests on.
+	wrap    func(ipam.Store) ipam.Store
+	wrapLog func(ipam.Log) ipam.Log
+
+	mu   sync.Mutex
+	dead map[string]bool
+	over bool // no more faults
+}
+
+// draw is chance as a function of the seed, the moment and what it is for, so
+// that it does not depend on which goroutine comes first.
+func (w *world) draw(what ...string) uint64 {
+	h := fnv.New64a()
+	fmt.Fprint(h, w.seed, time.Now().UnixNano(), what)
+	return rand.New(rand.NewPCG(h.Sum64(), w.seed)).Uint64()
+}
+
+func (w *world) under(n int, what ...string) int { return int(w.draw(what...) % uint64(n)) }
+
+func (w *world) pause(most time.Duration, what ...string) time.Duration {
+	return time.Duration(w.draw(what...) % uint64(most))
+}
+
+var errLost = errors.New("connection reset by peer")
+
+// gate is the network between a node and the API server.
+func (w *world) gate(ctx context.Context, c iptest.Call, deed func() error) error {
+	what := c.String()
+	if !w.wait(ctx, w.pause(4*time.Millisecond, what)) {
+		return ctx.Err()
+	}
+	if w.isDead(c.Node) {
+		return iptest.ErrDead
+	}
+	switch fate := w.under(100, what, "fate"); {
+	case w.isOver():
+	case fate < 2:
+		return errLost // the request never arrived
+	case fate < 4:
+		_ = deed()
+		return errLost // the answer never arrived
+	case fate < 5:
+		late := w.pause(3*time.Second, what)
+		go func() { time.Sleep(late); _ = deed() }()
+		return errLost // the request arrives when nobody expects it
+	}
+	err := deed()
+	if !w.wait(ctx, w.pause(4*time.Millisecond, what)) {
+		return ctx.Err()
+	}
+	if w.isDead(c.Node) {
+		return iptest.ErrDead
+	}
+	return err
+}
+
+func (w *world) wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (w *world) isOver() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.over
+}
+
+func (w *world) isDead(life string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dead[life]
+}
+
+// host is a node of the world: it outlives the agents that run on it.
+type host struct {
+	w    *world
+	name string
+	disk iptest.Disk
+
+	mu   sync.Mutex
+	life string
+	n    int
+	a    *ipam.Allocator
+	stop func()
+}
+
+func (h *host) agent() *ipam.Allocator {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.a
+}
+
+func (h *host) boot() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.n++
+	h.life = fmt.Sprintf("%s#%d", h.name, h.n)
+	var store ipam.Store = h.w.store.As(h.life)
+	if h.w.wrap != nil {
+		store = h.w.wrap(store)
+	}
+	var log ipam.Log = h.disk.Boot()
+	if h.w.wrapLog != nil {
+		log = h.w.wrapLog(log)
+	}
+	a, err := ipam.New(ipam.Options{Node: h.name, NodeUID: h.name + "-uid", Store: store, Log: log, Nodes: h.w.nodes})
+	if err != nil {
+		h.w.t.Error(err)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = a.Run(ctx) }()
+	h.a, h.stop = a, func() { cancel(); <-done }
+}
+
+// kill ends the agent between any two of its steps.
+func (h *host) kill() {
+	h.mu.Lock()
+	stop := h.stop
+	h.disk.Kill()
+	h.w.mu.Lock()
+	h.w.dead[h.life] = true
+	h.w.mu.Unlock()
+	h.mu.Unlock()
+	stop()
+}
+
+var simPools = []ipam.Pool{
+	poolOf("10.1.2.0/28"),
+	poolOf("10.1.2.0/26"), // overlaps
+	poolOf("10.1.4.0/24"),
+	poolOf("fd00::/120"),
+}
+
+// live is the life of one Pod: it is made, its runtime asks again until it has
+// addresses, it runs, and it goes. Its sandbox is gone before its addresses
+// are freed.
+func (w *world) live(h *host, i int) {
+	o := ipam.Owner{Key: ipam.Key{ContainerID: fmt.Sprintf("%s-%d", h.name, i), IfName: "net1"}, Namespace: "sim", Pod: fmt.Sprintf("pod-%s-%d", h.name, i)}
+	p := simPools[w.under(len(simPools), o.Pod)]
+	wants := anyOf(p)
+	switch w.under(6, o.Pod, "kind") {
+	case 0:
+		wants = anyOf(p, simPools[w.under(len(simPools), o.Pod, "second")])
+	case 1:
+		x := p.Prefix.Addr()
+		for range 1 + w.under(min(int(p.Size()), 40), o.Pod) {
+			x = x.Next()
+		}
+		wants[0].Static = x
+	}
+	var grants []ipam.Grant
+	for range 8 {
+		got, err := h.agent().Take(context.Background(), o, wants)
+		if err == nil {
+			grants = got
+			break
+		}
+		time.Sleep(w.pause(time.Second, o.Pod))
+	}
+	w.oracle.begin("blue", grants, o.Pod)
+	time.Sleep(w.pause(3*time.Second, o.Pod))
+	w.oracle.end("blue", grants, o.Pod)
+	for h.agent().Free(context.Background(), o.Key) != nil {
+		time.Sleep(w.pause(time.Second, o.Pod))
+	}
+	// The answer may have come from an agent that was killed since.
+	if err := h.agent().Free(context.Background(), o.Key); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// run lets all Pods live and then looks for what is left of them.
+func (w *world) run() (duplicates, leaks []string) {
+	w.dead = map[string]bool{}
+	w.oracle.users = map[string]string{}
+	w.store = iptest.NewStore()
+	w.store.Through(w.gate)
+	w.store.Lag = func(node string) time.Duration { return w.pause(200*time.Millisecond, node) }
+	var hosts []*host
+	for i := range w.nodes {
+		h := &host{w: w, name: fmt.Sprintf("n%d", i)}
+		h.boot()
+		hosts = append(hosts, h)
+	}
+	var lives sync.WaitGroup
+	for _, h := range hosts {
+		for worker := range 4 {
+			lives.Go(func() {
+				for i := range w.pods {
+					time.Sleep(w.pause(500*time.Millisecond, h.name, fmt.Sprint(worker)))
+					w.live(h, worker*1000+i)
+				}
+			})
+		}
+	}
+	finished := make(chan struct{})
+	var killer sync.WaitGroup
+	killer.Go(func() {
+		for !w.calm {
+			select {
+			case <-finished:
+				return
+			case <-time.After(w.pause(2*time.Second, "killer")):
+				h := hosts[w.under(len(hosts), "killed")]
+				h.kill()
+				h.boot()
+			}
+		}
+	})
+	lives.Wait()
+	close(finished)
+	killer.Wait()
+	w.mu.Lock()
+	w.over = true // no more faults
+	w.mu.Unlock()
+	time.Sleep(20 * time.Minute)
+	leaks = w.leaks(hosts)
+	for _, h := range hosts {
+		h.kill()
+	}
+	return w.oracle.failed, leaks
+}
+
+// leaks is what is left when nothing should be.
+func (w *world) leaks(hosts []*host) (out []string) {
+	for _, h := range hosts {
+		orphans, err := h.agent().Orphans(context.Background())
+		if err != nil {
+			out = append(out, err.Error())
+		}
+		for _, x := range orphans { // their sandboxes are gone: the agent would see that
+			if err := h.agent().DeleteOrphan(context.Background(), x); err != nil {
+				out = append(out, err.Error())
+			}
+		}
+		for _, x := range h.agent().Held() {
+			out = append(out, fmt.Sprintf("%s holds %v for %s", h.name, x.Grants, x.Owner.Key))
+		}
+	}
+	time.Sleep(time.Minute)
+	_, blocks, bound := w.store.Objects()
+	for _, b := range blocks {
+		out = append(out, fmt.Sprintf("block %s of %s is left", b.Name, b.Node))
+	}
+	for _, x := range bound {
+		out = append(out, fmt.Sprintf("address %s of %s is left", x.Name, x.Node))
+	}
+	return out
+}
+
+func TestSimulation(t *testing.T) {
+	seeds := 40
+	if testing.Short() {
+		seeds = 5
+	}
+	for seed := range seeds {
+		synctest.Test(t, func(t *testing.T) {
+			w := &world{t: t, seed: uint64(seed), nodes: 2 + seed%4, pods: 12}
+			duplicates, leaks := w.run()
+			for _, d := range duplicates {
+				t.Errorf("seed %d: duplicate: %s", seed, d)
+			}
+			for _, l := range leaks {
+				t.Errorf("seed %d: leak: %s", seed, l)
+			}
+		})
+	}
+}
+
+// Fifty nodes share a /28: addresses travel, nobody is starved for long.
+func TestFiftyNodesShareAFewAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		w := &world{t: t, seed: 7, nodes: 50, store: store, calm: true}
+		w.oracle.users = map[string]string{}
+		p := poolOf("10.1.2.0/28")
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		var worst time.Duration
+		for i := range 50 {
+			m := newMachine(t, store, i, 50)
+			wg.Go(func() {
+				for range 4 {
+					o := nobody(m.name)
+					for begun := time.Now(); ; time.Sleep(20*time.Millisecond + w.pause(50*time.Millisecond, m.name)) {
+						grants, err := m.a.Take(context.Background(), o, anyOf(p))
+						if err == nil {
+							mu.Lock()
+							worst = max(worst, time.Since(begun))
+							mu.Unlock()
+							w.oracle.begin("blue", grants, o.Key.String())
+							time.Sleep(100 * time.Millisecond)
+							w.oracle.end("blue", grants, o.Key.String())
+							m.free(o)
+							break
+						}
+						if r := ipam.ReasonOf(err); r != ipam.PoolFull && r != ipam.Unavailable {
+							t.Error(err)
+						}
+					}
+				}
+			})
+		}
+		wg.Wait()
+		for _, d := range w.oracle.failed {
+			t.Error(d)
+		}
+		if worst > 30*time.Second {
+			t.Errorf("somebody waited %v", worst)
+		}
+		writes := store.Count("create", "block") + store.Count("delete", "block") + store.Count("update", "block") + store.Count("create", "address") + store.Count("delete", "address")
+		t.Logf("200 lifecycles, %d writes, longest wait %v", writes, worst)
+	})
+}

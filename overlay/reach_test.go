@@ -2,7 +2,9 @@ package overlay_test
 
 import (
 	"fmt"
+	"net"
 	"testing"
+	"time"
 
 	"github.com/tsunagu-net/tsunagu/overlay"
 )
@@ -55,6 +57,8 @@ func TestGPE(t *testing.T) {
 		}
 	}
 	t.Run("who sees whom", func(t *testing.T) { seen(t, s) })
+	s.echo("p2", ":81")
+	t.Run("a source from elsewhere", func(t *testing.T) { foreignSource(t, s) })
 	t.Run("unused addresses", func(t *testing.T) { unused(t, s) })
 }
 
@@ -78,6 +82,27 @@ func seen(t *testing.T, s *segment) {
 	} {
 		if as, err := s.seenAs(c.from, c.to); as != c.as || err != nil {
 			t.Errorf("%s: %s to %s is seen as %q (%v), want %s", c.why, c.from, c.to, as, err, c.as)
+		}
+	}
+}
+
+// Service proxies translate destinations after the node has chosen a source for another one; answers must come by the tunnel even so.
+func foreignSource(t *testing.T, s *segment) {
+	for from, to := range map[string]string{"192.168.7.1": "10.244.2.5:81", "fd07::1": "[fd00:2::5]:81", "10.244.1.1": "10.244.2.5:81"} {
+		want := map[bool]string{true: "10.244.1.1", false: "fd00:1::1"}[addr(from).Is4()]
+		var as string
+		s.in("n1", func() error {
+			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: addr(from).AsSlice()}, Timeout: 3 * time.Second}
+			c, err := d.Dial("tcp", to)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			_, err = fmt.Fscanln(c, &as)
+			return err
+		})
+		if as != want {
+			t.Errorf("a connection from %s is seen as %s, want %s", from, as, want)
 		}
 	}
 }

@@ -21,8 +21,12 @@ type rule struct {
 
 func (r rule) userData() []byte { return userdata.AppendString(nil, userdata.TypeComment, r.comment) }
 
-// ours matches the node's ends of Pods' interfaces.
-const ours = "tsu"
+const (
+	// ours matches the node's ends of Pods' interfaces, and the tunnel device.
+	ours = "tsu"
+	// tunnelDevice is the overlay's device; with its end, no other name matches.
+	tunnelDevice = "tsu-vx\x00"
+)
 
 // Nobody's addresses on the way out: masquerading them makes no sense.
 var (
@@ -96,7 +100,9 @@ func masquerading() []rule {
 					destination(multicast[i], false), destination(linkLocal[i], false), masquerade())},
 			rule{"secondary networks to others than their subnet, " + word(v6),
 				join(family(v6), sourceAddress(v6), in(pick(v6, hidden4, hidden6)), pair(v6), notIn(pick(v6, near4, near6)),
-					destination(multicast[i], false), masquerade())})
+					destination(multicast[i], false), masquerade())},
+			rule{"into the tunnel with an address that is no Pod's: the answer would not come back by it, " + word(v6),
+				join(family(v6), leavesBy(tunnelDevice), sourceAddress(v6), notIn(pick(v6, pods4, pods6)), masquerade())})
 	}
 	return rules
 }

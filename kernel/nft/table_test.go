@@ -107,6 +107,8 @@ func TestWritten(t *testing.T) {
 		"ip6 saddr @own6 ip6 daddr != @pods6 ip6 daddr != ff00::/8 ip6 daddr != fe80::/10 masquerade fully-random",
 		"ct status dnat ip saddr . ip daddr @hairpin4 masquerade fully-random",
 		"ip saddr @hidden4 ip saddr . ip daddr != @near4",
+		`oifname "tsu-vx" ip saddr != @pods4 masquerade fully-random`,
+		`oifname "tsu-vx" ip6 saddr != @pods6 masquerade fully-random`,
 		"udp dport 4790 ip saddr != @nodes4 drop",
 		"udp dport 4790 ip6 saddr != @nodes6 drop",
 		`iifname "tsu*" ip daddr 127.0.0.0/8 drop`,

@@ -202,7 +202,9 @@ func TestMonitor(t *testing.T) {
 		return e.About == route.OfLink && e.Name == "tst-vx" && !e.Gone
 	})
 	sh(t, "mon", "ip addr add 10.1.1.1/24 dev tst-vx")
-	expect("the address", func(e route.Event) bool { return e.About == route.OfAddress && e.Dst == prefix("10.1.1.1/24") && e.Link != 0 })
+	expect("the address", func(e route.Event) bool {
+		return e.About == route.OfAddress && e.Dst == prefix("10.1.1.1/24") && e.Link != 0
+	})
 	if err := c.Replace(route.Route{Dst: prefix("10.9.0.0/16"), Kind: route.Unreachable}); err != nil {
 		t.Fatal(err)
 	}

@@ -131,13 +131,18 @@ const patience = 3 * time.Second
 // ask returns who answered and whom it saw; an error when nobody did.
 func (n *node) ask(part, network, to string) (answer string, err error) {
 	n.t.Helper()
+	return n.askWithin(part, network, to, patience)
+}
+
+func (n *node) askWithin(part, network, to string, within time.Duration) (answer string, err error) {
+	n.t.Helper()
 	n.in(part, func() error {
 		var c net.Conn
-		if c, err = net.DialTimeout(network, to, patience); err != nil {
+		if c, err = net.DialTimeout(network, to, within); err != nil {
 			return nil
 		}
 		defer c.Close()
-		answer, err = exchange(c, patience)
+		answer, err = exchange(c, within)
 		return nil
 	})
 	return answer, err

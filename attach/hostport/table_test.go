@@ -75,7 +75,7 @@ func TestWays(t *testing.T) {
 	}
 	// The door for replies to 127.0.0.1 is none for Pods.
 	n.sh("pod1", "ip route add 127.0.0.1/32 via 169.254.1.1 dev eth0 onlink table 7; ip rule add pref 1 to 127.0.0.1 dport 99 table 7; ip rule add pref 2 lookup local; ip rule del pref 0; echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet")
-	if answer, err := n.ask("pod1", "tcp", "127.0.0.1:99"); err == nil {
+	if answer, err := n.askWithin("pod1", "tcp", "127.0.0.1:99", 300*time.Millisecond); err == nil {
 		t.Errorf("a Pod reaches 127.0.0.1 of the node: %q", answer)
 	}
 	if out := n.sh("node", "cat /proc/sys/net/ipv4/conf/tsupod1/route_localnet /proc/sys/net/ipv4/conf/all/route_localnet /proc/sys/net/ipv4/conf/eth0/route_localnet"); out != "1\n0\n0" {

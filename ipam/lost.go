@@ -40,7 +40,8 @@ func (a *Allocator) verify(ctx context.Context, name string) error {
 		a.mu.Unlock()
 		return nil
 	}
-	// Ours no more.
+	// Ours no more. What took it may have taken bound addresses too.
+	delete(a.last, "bound")
 	l.standing = lost
 	used := l.used
 	s := a.space(l.domain)
@@ -79,6 +80,40 @@ func (a *Allocator) leaseNamed(name string) *lease {
 				return l
 			}
 		}
+	}
+	return nil
+}
+
+// checkBound looks whether the objects of the bound addresses in use are still
+// there.
+func (a *Allocator) checkBound(ctx context.Context) error {
+	a.mu.Lock()
+	missing := map[spot]string{}
+	for x, h := range a.by {
+		for _, s := range h.slots {
+			if s.bound && s.domain == x.domain && s.Address.Addr() == x.addr {
+				missing[x] = s.uid
+			}
+		}
+	}
+	a.mu.Unlock()
+	if len(missing) == 0 {
+		return nil
+	}
+	mine, err := a.Store.ListAddresses(ctx, Scope{NodeUID: a.NodeUID})
+	if err != nil {
+		return err
+	}
+	for _, x := range mine {
+		if missing[spot{x.Domain, x.Address}] == x.UID {
+			delete(missing, spot{x.Domain, x.Address})
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for x := range missing {
+		a.evicted[x] = struct{}{}
+		a.Logger.Error("the object of an address in use is gone: binding it again", "address", x.addr, "domain", x.domain)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ const (
 	tick      = 500 * time.Millisecond
 	flushRest = 2 * time.Second
 	healRest  = 5 * time.Second
+	boundRest = time.Minute
 	// callTime is how long one call to the API server may take.
 	callTime = 5 * time.Second
 )
@@ -86,6 +87,9 @@ func (a *Allocator) Maintain(ctx context.Context) error {
 	}
 	for _, name := range drain(a, a.suspect) {
 		do("look after block "+name, a.locked(name, func(c context.Context) error { return a.verify(c, name) }, a.suspect))
+	}
+	if a.due("bound", boundRest) {
+		do("look after bound addresses", a.checkBound)
 	}
 	for _, x := range a.evictions() {
 		do("bind address "+x.addr.String(), func(c context.Context) error { return a.rebind(c, x) })

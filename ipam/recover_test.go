@@ -1,0 +1,256 @@
+package ipam_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/ipam/iptest"
+)
+
+// An agent that was killed knows after its restart what it gave out.
+func TestRestartKeepsWhatWasGiven(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		m := newMachine(t, store, 1, 3)
+		p := poolOf("10.1.2.0/24")
+		one, two := nobody("one"), nobody("two")
+		first := m.take(one, anyOf(p))
+		fixed := m.take(two, static(p, "10.1.2.200"))
+		m.kill()
+		m.boot()
+		if got := m.take(one, anyOf(p)); got != first {
+			t.Errorf("after the restart the same key got %s, had %s", got, first)
+		}
+		if got := m.take(two, static(p, "10.1.2.200")); got != fixed {
+			t.Errorf("after the restart the same key got %s, had %s", got, fixed)
+		}
+		if got := m.take(nobody("three"), anyOf(p)); got == first || got == fixed {
+			t.Errorf("%s is given twice", got)
+		}
+		if n := store.Count("create", "block"); n != 1 {
+			t.Errorf("%d blocks were leased, one is enough", n)
+		}
+	})
+}
+
+// DEL works from the log while the API server is away, and reaches it later.
+func TestFreeWithoutTheAPIServerAndOverARestart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		m := newMachine(t, store, 1, 3)
+		p := poolOf("10.1.2.0/24")
+		o := nobody("s")
+		m.take(o, static(p, "10.1.2.200"))
+		store.Through(func(context.Context, iptest.Call, func() error) error { return errors.New("down") })
+		m.kill()
+		m.boot()
+		m.free(o)
+		m.kill()
+		m.boot()
+		time.Sleep(10 * time.Second)
+		store.Through(nil)
+		time.Sleep(10 * time.Second)
+		if _, _, bound := store.Objects(); len(bound) != 0 {
+			t.Errorf("left: %v", bound)
+		}
+		other := newMachine(t, store, 2, 3)
+		other.take(nobody("next"), static(p, "10.1.2.200"))
+	})
+}
+
+// An uninstall takes all objects along. The agents that come back claim what
+// their Pods use before they give out anything new.
+func TestReinstall(t *testing.T) {
+	for _, alive := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			store := iptest.NewStore()
+			var nodes []*machine
+			p := poolOf("10.1.2.0/26")
+			used := map[string]ipam.Owner{}
+			for i := range 3 {
+				m := newMachine(t, store, i, 3)
+				nodes = append(nodes, m)
+				for range 5 {
+					o := nobody(m.name)
+					used[m.take(o, anyOf(p))] = o
+				}
+			}
+			o := nobody("s")
+			used[nodes[2].take(o, static(p, "10.1.2.60"))] = o
+			if !alive {
+				for _, m := range nodes {
+					m.kill()
+				}
+			}
+			store.Wipe()
+			if !alive {
+				for _, m := range nodes {
+					m.boot()
+				}
+			}
+			time.Sleep(10 * time.Second)
+			for range 15 {
+				for _, m := range nodes {
+					grants, err := m.a.Take(context.Background(), nobody("new"), anyOf(p))
+					if err != nil {
+						continue // it gets full
+					}
+					a := grants[0].Address.String()
+					if other, twice := used[a]; twice {
+						t.Fatalf("agents alive %v: %s is given out and used by %s", alive, a, other.Key)
+					}
+					used[a] = ipam.Owner{}
+				}
+			}
+			if len(used) < 60 {
+				t.Errorf("agents alive %v: only %d of 61 addresses in use at the end", alive, len(used))
+			}
+		})
+	}
+}
+
+// Somebody else leased the block while we were away: our Pod keeps its
+// address, and nobody gets it again, unless it was given out already; then it
+// is told.
+func TestConflictIsFrozen(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		one, two := newMachine(t, store, 1, 3), newMachine(t, store, 2, 3)
+		p := poolOf("10.1.2.0/24")
+		a, b := nobody("a"), nobody("b")
+		one.take(a, anyOf(p))
+		one.take(b, anyOf(p))
+		one.kill()
+		store.Wipe()
+		time.Sleep(time.Second)
+		if got := two.take(nobody("c"), anyOf(p)); got != "10.1.2.1/24" {
+			t.Fatalf("got %s, the test needs a conflict", got)
+		}
+		one.boot()
+		time.Sleep(5 * time.Second)
+		for range 40 {
+			if got := two.take(nobody("d"), anyOf(p)); got == "10.1.2.2/24" {
+				t.Fatal("an address in use on the other node was given out")
+			}
+		}
+		if got := one.take(a, anyOf(p)); got != "10.1.2.1/24" {
+			t.Errorf("the Pod lost its address: %s", got)
+		}
+		one.free(a)
+		one.free(b)
+		time.Sleep(10 * time.Second)
+		two.take(nobody("again"), static(p, "10.1.2.2"))
+		err := two.refused(nobody("x"), static(p, "10.1.2.1"), ipam.Taken)
+		if !strings.Contains(err.Error(), "test/c") {
+			t.Error(err)
+		}
+	})
+}
+
+// A reboot destroys every sandbox and the log with them.
+func TestRebootFreesEverything(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		m := newMachine(t, store, 1, 3)
+		p := poolOf("10.1.2.0/28")
+		m.take(nobody("a"), anyOf(p))
+		m.take(nobody("s"), static(p, "10.1.2.14"))
+		m.kill()
+		m.disk.Lose()
+		m.boot()
+		<-m.a.Ready()
+		orphans, err := m.a.Orphans(context.Background())
+		if err != nil || len(orphans) != 1 || orphans[0].Owner.Pod != "s" {
+			t.Fatalf("orphans: %v, %v", orphans, err)
+		}
+		if err := m.a.DeleteOrphan(context.Background(), orphans[0]); err != nil {
+			t.Fatal(err)
+		}
+		for range 14 {
+			m.take(nobody("n"), anyOf(p))
+		}
+	})
+}
+
+// A node that was made anew under its old name owns nothing of its forebear.
+func TestNameIsNoIdentity(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		old := newMachine(t, store, 1, 3)
+		p := poolOf("10.1.2.0/24")
+		first := old.take(nobody("a"), anyOf(p))
+		again := &machine{t: t, name: old.name, uid: "another-uid", store: store, nodes: 3}
+		again.boot()
+		t.Cleanup(again.kill)
+		for range 40 {
+			if got := again.take(nobody("b"), anyOf(p)); got == first {
+				t.Fatal("given twice")
+			}
+		}
+	})
+}
+
+// What this node adopted was found on it after the log was lost.
+func TestAdopt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		m := newMachine(t, store, 1, 3)
+		p := poolOf("10.1.2.0/24")
+		o := nobody("a")
+		grants, err := m.a.Take(context.Background(), o, anyOf(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.kill()
+		m.disk.Lose()
+		a, err := ipam.New(ipam.Options{Node: m.name, NodeUID: m.uid, Store: store.As(m.name), Log: m.disk.Boot(), Nodes: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Adopt(ipam.Holding{Owner: o, Grants: grants}, []ipam.Pool{p}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = a.Run(ctx) }()
+		defer func() { cancel(); <-done }()
+		got, err := a.Take(context.Background(), nobody("b"), anyOf(p))
+		if err != nil || got[0].Address == grants[0].Address {
+			t.Errorf("got %v, %v", got, err)
+		}
+	})
+}
+
+// Blocks that nothing uses go back.
+func TestIdleBlocksGoBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		m := newMachine(t, store, 1, 3)
+		p := poolOf("10.1.2.0/24")
+		var owners []ipam.Owner
+		for range 100 {
+			o := nobody("a")
+			m.take(o, anyOf(p))
+			owners = append(owners, o)
+		}
+		for _, o := range owners {
+			m.free(o)
+		}
+		time.Sleep(3 * time.Second)
+		if _, blocks, _ := store.Objects(); len(blocks) < 2 {
+			t.Errorf("%d blocks: they are kept for a while, in case the Pods come back", len(blocks))
+		}
+		time.Sleep(2 * time.Minute)
+		if _, blocks, _ := store.Objects(); len(blocks) != 1 {
+			t.Errorf("%d blocks are left after two minutes, want one", len(blocks))
+		}
+		time.Sleep(15 * time.Minute)
+		if _, blocks, _ := store.Objects(); len(blocks) != 0 {
+			t.Errorf("%d blocks are left after a quarter of an hour", len(blocks))
+		}
+	})
+}

@@ -27,7 +27,7 @@ help: ## list the targets
 
 # command:Debian package
 NEEDED := containerd:containerd runc:runc ip:iproute2 nft:nftables busybox:busybox-static \
-          iperf3:iperf3 ping:iputils-ping conntrack:conntrack mount:mount
+          iperf3:iperf3 ping:iputils-ping conntrack:conntrack mount:mount curl:curl wget:wget
 # files without a command of their own
 NEEDED_FILES := /usr/lib/cni/macvlan:containernetworking-plugins
 

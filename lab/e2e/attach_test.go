@@ -150,7 +150,7 @@ spec:
 	for _, a := range internalIPs(t, "node2") {
 		url := "http://" + netip.AddrPortFrom(a, 18080).String() + "/hostname"
 		for _, from := range []string{"node1", "node2", "outside"} {
-			said, err := lab.Exec(within(t, 20*time.Second), from, "busybox", "wget", "-q", "-O", "-", "-T", "5", url)
+			said, err := lab.Exec(within(t, 20*time.Second), from, "curl", "-gsS", "-m", "5", url)
 			must(t, err)
 			if strings.TrimSpace(said) != "web" {
 				t.Errorf("%s from %s says %q, want web", url, from, said)

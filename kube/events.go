@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,11 +69,7 @@ func (e *Events) Note(pod attach.Pod, reason, message string) {
 
 func (e *Events) tell(pod attach.Pod, kind, reason, message string) {
 	if len(message) > longestMessage {
-		message = message[:longestMessage-3]
-		for len(message) > 0 && message[len(message)-1] >= 0x80 { // cut no character in two
-			message = message[:len(message)-1]
-		}
-		message += "..."
+		message = strings.ToValidUTF8(message[:longestMessage-3], "") + "..." // a character cut in two goes
 	}
 	h := happening{pod.Namespace, pod.Name, pod.UID, kind, reason, message}
 	e.mu.Lock()

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	"github.com/tsunagu-net/tsunagu/attach"
 )
 
@@ -42,6 +44,7 @@ func TestPods(t *testing.T) {
 		t.Errorf("%d reads of a Pod that is known", n)
 	}
 	// One that the watch tells of while it is waited for.
+	eventually(t, "a watch", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.watches["pods"]) > 0 })
 	go a.tell("pods", "ADDED", pod("late", "u2", ""))
 	if got, err = pods.Pod(t.Context(), "default", "late", "u2"); err != nil || got.UID != "u2" {
 		t.Errorf("got %+v, %v", got, err)
@@ -189,6 +192,43 @@ func TestEventsAreCounted(t *testing.T) {
 		t.Errorf("%d bytes, ends with %q", len(got), got[len(got)-10:])
 	}
 }
+
+// While the API server is away events wait, and are counted.
+func TestEventsWaitForTheAPIServer(t *testing.T) {
+	a := newAPIServer(t)
+	away := true
+	c, err := Connect(&rest.Config{Host: a.url, WrapTransport: func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			a.mu.Lock()
+			gone := away
+			a.mu.Unlock()
+			if gone {
+				return nil, errors.New("connection refused")
+			}
+			return next.RoundTrip(r)
+		})
+	}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := NewEvents(c, "node1", quietLog())
+	run(t, events.Run)
+	for range 3 {
+		events.Warn(attach.Pod{Namespace: "default", Name: "web"}, "Unavailable", "the API server is away")
+	}
+	time.Sleep(20 * time.Millisecond)
+	a.mu.Lock()
+	away = false
+	a.mu.Unlock()
+	eventually(t, "written", func() bool { return a.body("POST /api/v1/namespaces/default/events") != nil })
+	if e := a.decodeEvent(a.body("POST /api/v1/namespaces/default/events")); e.Count != 3 {
+		t.Errorf("count %d, want 3", e.Count)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // Events that wait are written before the agent ends.
 func TestEventsAreWrittenAtTheEnd(t *testing.T) {

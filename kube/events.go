@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -98,12 +99,18 @@ func (e *Events) tell(pod attach.Pod, kind, reason, message string) {
 	}
 }
 
-// Run writes events until the context ends, and then the ones that wait, for two seconds at most.
+// Run writes events until the context ends, and then the ones that wait, for two seconds at most. While the API server is away events
+// wait, and are counted.
 func (e *Events) Run(ctx context.Context) error {
 	for {
 		select {
 		case h := <-e.queue:
-			e.write(ctx, h)
+			for pause := 500 * time.Millisecond; !e.write(ctx, h) && ctx.Err() == nil; pause = min(2*pause, 5*time.Second) {
+				select {
+				case <-time.After(pause):
+				case <-ctx.Done():
+				}
+			}
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()
@@ -119,35 +126,40 @@ func (e *Events) Run(ctx context.Context) error {
 	}
 }
 
-// write creates an event, or raises the count of one that exists.
-func (e *Events) write(ctx context.Context, h happening) {
+// write creates an event, or raises the count of one that exists. It gives false when the API server did not answer.
+func (e *Events) write(ctx context.Context, h happening) bool {
 	e.mu.Lock()
 	t := e.seen[h]
 	if t == nil { // forgotten meanwhile
 		e.mu.Unlock()
-		return
+		return true
 	}
 	now := *t
 	t.waiting = false
-	t.written = t.count
 	e.mu.Unlock()
 
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var err error
 	if now.written > 0 {
-		if err = e.raise(ctx, h, now); !apierrors.IsNotFound(err) {
-			e.complain(h, err)
-			return
-		}
+		err = e.raise(ctx, h, now)
 	}
-	e.complain(h, e.create(ctx, h, now))
-}
-
-func (e *Events) complain(h happening, err error) {
-	if err != nil {
-		e.log.Warn("an event could not be written", "pod", h.namespace+"/"+h.pod, "reason", h.reason, "message", h.message, "err", err)
+	if now.written == 0 || apierrors.IsNotFound(err) {
+		err = e.create(ctx, h, now)
 	}
+	var answered apierrors.APIStatus
+	switch {
+	case err == nil:
+		e.mu.Lock()
+		t.written = now.count
+		e.mu.Unlock()
+	case !errors.As(err, &answered):
+		e.log.Debug("an event waits for the API server", "pod", h.namespace+"/"+h.pod, "reason", h.reason, "err", err)
+		return false
+	default: // as in a namespace that is being deleted
+		e.log.Warn("an event was refused", "pod", h.namespace+"/"+h.pod, "reason", h.reason, "message", h.message, "err", err)
+	}
+	return true
 }
 
 func (e *Events) create(ctx context.Context, h happening, t told) error {

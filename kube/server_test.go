@@ -23,6 +23,7 @@ import (
 type apiServer struct {
 	t *testing.T
 	*Client
+	url string
 
 	mu      sync.Mutex
 	objects map[string]any // by path
@@ -37,6 +38,7 @@ func newAPIServer(t *testing.T) *apiServer {
 	a := &apiServer{t: t, objects: map[string]any{}, bodies: map[string][]byte{}, fail: map[string]int{}, watches: map[string][]chan any{}}
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
+	a.url = server.URL
 	var err error
 	a.Client, err = Connect(&rest.Config{Host: server.URL}, func(verb, resource string, _ int) {
 		a.mu.Lock()

@@ -106,12 +106,15 @@ func (j *Journal) load() (Report, error) {
 	end, report.Damaged = scan(content, j.apply)
 	report.Torn = int64(len(content)) - end
 	j.file, j.size = f, end
-	if report.Torn > 0 || report.Damaged > 0 {
-		// What cannot be read is kept out of the way of the next reader.
-		if err := j.compact(); err != nil {
+	if report.Torn > 0 {
+		if err := f.Truncate(end); err != nil {
 			_ = f.Close()
 			return report, err
 		}
+	}
+	if report.Damaged > 0 {
+		// Without the space for it the damage stays, and is told of again.
+		_ = j.compact()
 	}
 	return report, nil
 }
@@ -196,15 +199,13 @@ func (j *Journal) append(r record) error {
 
 // write appends whole records or nothing.
 func (j *Journal) write(frame []byte) error {
-	n, err := j.file.WriteAt(frame, j.size)
+	_, err := j.file.WriteAt(frame, j.size)
 	if err == nil && j.opt.Sync {
 		err = syscall.Fdatasync(int(j.file.Fd()))
 	}
 	if err != nil {
-		if n > 0 {
-			if cut := j.file.Truncate(j.size); cut != nil {
-				j.broken = errors.Join(err, cut)
-			}
+		if cut := j.file.Truncate(j.size); cut != nil {
+			j.broken = errors.Join(err, cut)
 		}
 		return err
 	}

@@ -121,7 +121,7 @@ func (s *Server) make(ctx context.Context, record Record, plan []planned, began 
 		return record, err
 	}
 	began = s.stage("ADD", "address", began)
-	release, err := s.wiring(ctx)
+	release, err := s.wiring(ctx, s.wirings)
 	if err != nil {
 		return record, err
 	}
@@ -178,19 +178,16 @@ func (s *Server) undo(ctx context.Context, record Record) {
 	}
 }
 
-// addedNotes are the words of the Event per interface that others look for.
+// addedNotes are the words of the Event per network of the annotation that others look for. The pod network has none: every Pod has
+// it, and each Event is a write.
 func addedNotes(record Record) []string {
 	var notes []string
-	for i, w := range record.Interfaces {
+	for _, w := range record.Interfaces[1:] {
 		var ips []string
 		for _, a := range w.Addresses {
 			ips = append(ips, a.Prefix.String())
 		}
-		from := w.Network
-		if i == 0 {
-			from = record.Network
-		}
-		notes = append(notes, fmt.Sprintf("Add %s [%s] from %s", w.IfName, strings.Join(ips, " "), from))
+		notes = append(notes, fmt.Sprintf("Add %s [%s] from %s", w.IfName, strings.Join(ips, " "), w.Network))
 	}
 	return notes
 }

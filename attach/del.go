@@ -89,7 +89,7 @@ func (s *Server) unwire(ctx context.Context, path string, record Record) error {
 	if len(links) == 0 {
 		return nil
 	}
-	release, err := s.wiring(ctx)
+	release, err := s.wiring(ctx, s.unwirings)
 	if err != nil {
 		return err
 	}

@@ -107,10 +107,8 @@ func (r *reports) once(ctx context.Context, record Record, status string) error 
 // done notes that the status need not be written again after a restart, unless the sandbox has changed meanwhile.
 func (r *reports) done(ctx context.Context, record Record) {
 	s := r.server
-	if len(record.Interfaces) > 1 {
-		for _, note := range addedNotes(record) {
-			s.Events.Note(record.pod(), "AddedInterface", note)
-		}
+	for _, note := range addedNotes(record) {
+		s.Events.Note(record.pod(), "AddedInterface", note)
 	}
 	release, err := s.sandboxes.take(ctx, record.ContainerID)
 	if err != nil {

@@ -74,7 +74,8 @@ const (
 	readyWait = 5 * time.Second
 	// undoTime is what taking away may take after a call has failed.
 	undoTime = 20 * time.Second
-	// mostWirings bounds the sandboxes that are wired at the same time; the kernel does one after the other anyway (RTNL).
+	// mostWirings bounds the sandboxes that are wired at the same time, and those that are unwired; the kernel does one after the other
+	// anyway (RTNL).
 	mostWirings = 8
 )
 
@@ -86,6 +87,7 @@ type Server struct {
 	sandboxes sandboxes
 	reports   *reports
 	wirings   chan struct{}
+	unwirings chan struct{}
 	// making is held for reading by who wires, so that the sweep sees no link before its record.
 	making sync.RWMutex
 	// spared are links of ours that were there before and that no record speaks of, because the log was lost.
@@ -105,7 +107,7 @@ func New(c Config) (*Server, error) {
 		Config:  c,
 		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork},
 		records: records,
-		wirings: make(chan struct{}, mostWirings), disturbed: make(chan struct{}, 1),
+		wirings: make(chan struct{}, mostWirings), unwirings: make(chan struct{}, mostWirings), disturbed: make(chan struct{}, 1),
 		spared: map[string]bool{}, suspects: map[string]time.Time{},
 	}
 	s.damaged = err != nil || c.Incomplete
@@ -197,12 +199,12 @@ func (s *Server) stage(verb, stage string, since time.Time) time.Time {
 	return now
 }
 
-// wiring waits for one of the places of those who wire.
-func (s *Server) wiring(ctx context.Context) (release func(), err error) {
+// wiring waits for one of the places of those who wire, or of those who unwire: Pods that go must not keep others from coming.
+func (s *Server) wiring(ctx context.Context, places chan struct{}) (release func(), err error) {
 	select {
-	case s.wirings <- struct{}{}:
+	case places <- struct{}{}:
 		s.making.RLock()
-		return func() { s.making.RUnlock(); <-s.wirings }, nil
+		return func() { s.making.RUnlock(); <-places }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

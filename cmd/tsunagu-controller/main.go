@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -68,12 +70,24 @@ func run(ctx context.Context, kubeconfig, level string, o controller.Options) er
 		return err
 	}
 	cfg.UserAgent = "tsunagu-controller/" + version
-	m, err := controller.New(cfg, o, log)
-	if err != nil {
+	log.Info("starting", "version", version)
+	group, ctx := errgroup.WithContext(ctx)
+	health := &controller.Health{}
+	group.Go(func() error { return health.Serve(ctx, o.HealthAddress) })
+	group.Go(func() error {
+		m, err := controller.New(ctx, cfg, o, health, log)
+		if err != nil {
+			return err
+		}
+		if err := m.Start(ctx); err != nil {
+			return err
+		}
+		return context.Canceled // ends the other
+	})
+	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}
-	log.Info("starting", "version", version)
-	return m.Start(ctx)
+	return nil
 }
 
 // config reads how to reach the API server. It is not kube's, which would

@@ -56,8 +56,6 @@ func (m *message) u32(typ uint16, v uint32) {
 
 func (m *message) u8(typ uint16, v uint8) { m.attr(typ, []byte{v}) }
 
-func (m *message) flag(typ uint16) { m.attr(typ, nil) }
-
 // nest appends an attribute that is made of what fill appends.
 func (m *message) nest(typ uint16, fill func(*message)) {
 	start := len(*m)

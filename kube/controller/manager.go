@@ -18,9 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -52,8 +50,9 @@ const (
 	renewEvery  = 3 * time.Second
 )
 
-// New wires the controller. Its Start runs until the context ends.
-func New(cfg *rest.Config, o Options, log *slog.Logger) (ctrl.Manager, error) {
+// New waits for the API server and wires the controller. Its Start runs until
+// the context ends.
+func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *slog.Logger) (ctrl.Manager, error) {
 	scheme, err := kinds()
 	if err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
@@ -61,7 +60,7 @@ func New(cfg *rest.Config, o Options, log *slog.Logger) (ctrl.Manager, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS, cfg.Burst = 100, 200 // a new namespace means a request per Network
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
-	mapper, err := defined(cfg)
+	mapper, err := reached(ctx, cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +70,6 @@ func New(cfg *rest.Config, o Options, log *slog.Logger) (ctrl.Manager, error) {
 		Logger:                        logr.FromSlogHandler(log.Handler()),
 		Cache:                         cacheOptions(),
 		Metrics:                       server.Options{BindAddress: o.MetricsAddress},
-		HealthProbeBindAddress:        o.HealthAddress,
 		LeaderElection:                o.Elect,
 		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       o.Namespace,
@@ -83,12 +81,8 @@ func New(cfg *rest.Config, o Options, log *slog.Logger) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reach the API server: %w", err)
 	}
-	if err := m.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return nil, err
-	}
-	if err := m.AddReadyzCheck("caches", filled(m.GetCache())); err != nil {
-		return nil, err
-	}
+	filled := m.GetCache()
+	health.cache.Store(&filled)
 	if err := index(m); err != nil {
 		return nil, fmt.Errorf("index addresses: %w", err)
 	}
@@ -110,6 +104,33 @@ func New(cfg *rest.Config, o Options, log *slog.Logger) (ctrl.Manager, error) {
 	})
 }
 
+// again is the pause before the API server is asked again.
+const again = time.Second
+
+// reached waits until the API server answers. That it does not know what the
+// controller is for is an answer.
+func reached(ctx context.Context, cfg *rest.Config, log *slog.Logger) (meta.RESTMapper, error) {
+	told := ""
+	for {
+		mapper, err := defined(cfg)
+		if err == nil || errors.Is(err, errUndefined) {
+			return mapper, err
+		}
+		if err.Error() != told {
+			told = err.Error()
+			log.Warn("waiting for the API server", "err", err)
+		}
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// errUndefined is that definitions are missing.
+var errUndefined = errors.New("apply the definitions first (deploy/crds)")
+
 // defined asks the API server what it knows, and tells whether what the
 // controller is for is among it.
 func defined(cfg *rest.Config) (meta.RESTMapper, error) {
@@ -127,25 +148,13 @@ func defined(cfg *rest.Config) (meta.RESTMapper, error) {
 	} {
 		_, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
 		if meta.IsNoMatchError(err) {
-			return nil, fmt.Errorf("the API server does not know %s: apply the definitions first (deploy/crds)", kind.GroupKind())
+			return nil, fmt.Errorf("the API server does not know %s: %w", kind.GroupKind(), errUndefined)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("ask the API server what it knows: %w", err)
 		}
 	}
 	return mapper, nil
-}
-
-// filled is ready when the caches are.
-func filled(c cache.Cache) healthz.Checker {
-	return func(r *http.Request) error {
-		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
-		defer cancel()
-		if !c.WaitForCacheSync(ctx) {
-			return errors.New("caches are not filled yet")
-		}
-		return nil
-	}
 }
 
 // kinds registers what the controller reads and writes, and nothing more: each

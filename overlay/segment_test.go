@@ -116,8 +116,7 @@ func (n *node) addPod(mtu int) {
 	s.sh(n.pod(), fmt.Sprintf(`ip link set eth0 up; ip addr add 10.244.%[1]d.5/32 dev eth0; ip addr add fd00:%[1]d::5/128 dev eth0 nodad
 		ip neigh add 169.254.1.1 lladdr ee:ee:ee:ee:ee:ee dev eth0 nud permanent; ip route add default via 169.254.1.1 dev eth0 onlink
 		ip neigh add fe80::1 lladdr ee:ee:ee:ee:ee:ee dev eth0 nud permanent; ip route add default via fe80::1 dev eth0`, n.i))
-	mac := s.sh(n.pod(), "cat /sys/class/net/eth0/address || ip -o link show eth0 | sed 's/.*ether \\([^ ]*\\).*/\\1/'")
-	if mac = s.sh(n.pod(), "ip -o link show eth0 | sed 's/.*ether \\([^ ]*\\) .*/\\1/'"); mac != "" {
+	if mac := s.sh(n.pod(), "ip -o link show eth0 | sed 's/.*ether \\([^ ]*\\) .*/\\1/'"); mac != "" {
 		s.sh(n.part(), fmt.Sprintf("ip neigh add 10.244.%[1]d.5 lladdr %[2]s dev tsupod nud permanent; ip neigh add fd00:%[1]d::5 lladdr %[2]s dev tsupod nud permanent", n.i, mac))
 	}
 }

@@ -39,11 +39,14 @@ func TestReached(t *testing.T) {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		if r.URL.Path == "/api" {
+		switch r.URL.Path {
+		case "/api":
 			io.WriteString(w, `{"kind":"APIVersions","versions":["v1"]}`)
-			return
+		case "/apis":
+			io.WriteString(w, `{"kind":"APIGroupList","apiVersion":"v1","groups":[]}`)
+		default:
+			http.NotFound(w, r)
 		}
-		io.WriteString(w, `{"kind":"APIGroupList","apiVersion":"v1","groups":[]}`)
 	}))
 	defer api.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

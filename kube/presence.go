@@ -93,19 +93,29 @@ func watchOne(ctx context.Context, objects metadata.ResourceInterface, name stri
 		return err
 	}
 	defer w.Stop()
-	for e := range w.ResultChan() {
-		switch e.Type {
-		case watch.Error:
-			return apierrors.FromObject(e.Object)
-		case watch.Deleted:
-			saw(install.Leaving)
-		case watch.Added, watch.Modified:
-			if o, ok := e.Object.(metav1.Object); ok {
-				saw(presence(o))
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, open := <-w.ResultChan():
+			if !open {
+				return nil
 			}
+			if e.Type == watch.Error {
+				return apierrors.FromObject(e.Object)
+			}
+			tell(e, saw)
 		}
 	}
-	return nil
+}
+
+func tell(e watch.Event, saw func(install.Presence)) {
+	switch o, ok := e.Object.(metav1.Object); {
+	case e.Type == watch.Deleted:
+		saw(install.Leaving)
+	case ok && (e.Type == watch.Added || e.Type == watch.Modified):
+		saw(presence(o))
+	}
 }
 
 // look reads an object's presence and the version to watch from, "" for the newest.

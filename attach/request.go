@@ -87,7 +87,7 @@ func readArgs(args string) (podRef, *shimrpc.Error) {
 			continue
 		}
 		key, value, ok := strings.Cut(pair, "=")
-		if !ok || strings.Contains(value, "=") {
+		if !ok {
 			return p, &shimrpc.Error{Code: shimrpc.CodeBadEnvironment, Msg: fmt.Sprintf("CNI_ARGS: %q is not KEY=VALUE", pair)}
 		}
 		switch key {

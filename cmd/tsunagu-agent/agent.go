@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -99,7 +100,8 @@ func (a *agent) assemble() error {
 	return nil
 }
 
-// serve answers the container runtime from when the node knows who it is, until ctx ends. What runs beside it lives as long as below.
+// serve answers the container runtime from when the node knows who it is, until ctx ends. What runs beside it lives a little longer, as
+// long as the journals are open.
 func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 	idFile := filepath.Join(a.options.runDir, "node.json")
 	id, err := identify(ctx, a.options.node, idFile, a.nodes, a.log)
@@ -107,22 +109,11 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		return quiet(ctx, err)
 	}
 	a.identity.Store(&id)
-	group.Go(func() error { return id.follow(below, idFile, a.nodes) })
-
 	addressLog, _, err := a.openJournal(ctx, "addresses.journal")
 	if err != nil {
 		return err
 	}
 	defer addressLog.Close()
-	addresses, err := ipam.New(ipam.Options{
-		Node: id.Name, NodeUID: id.UID, Store: kube.NewAddresses(a.client, a.log.With("room", "ipam")), Log: addressLog, Logger: a.log.With("room", "ipam"),
-	})
-	if err != nil {
-		return err
-	}
-	group.Go(func() error { return named("addresses", addresses.Run(below)) })
-	group.Go(func() error { return a.tellCount(below, addresses) })
-
 	records, found, err := a.openJournal(ctx, "sandboxes.journal")
 	if err != nil {
 		return err
@@ -133,6 +124,24 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		return err
 	}
 	defer wirer.Close()
+
+	beside, end := context.WithCancel(below)
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer end()
+	start := func(name string, part func(context.Context) error) {
+		parts.Add(1)
+		group.Go(func() error { defer parts.Done(); return named(name, part(beside)) })
+	}
+	start("identity", func(ctx context.Context) error { return id.follow(ctx, idFile, a.nodes) })
+	addresses, err := ipam.New(ipam.Options{
+		Node: id.Name, NodeUID: id.UID, Store: kube.NewAddresses(a.client, a.log.With("room", "ipam")), Log: addressLog, Logger: a.log.With("room", "ipam"),
+	})
+	if err != nil {
+		return err
+	}
+	start("addresses", addresses.Run)
+	start("number of nodes", func(ctx context.Context) error { return a.tellCount(ctx, addresses) })
 	server, err := attach.New(attach.Config{
 		Pods: a.pods, Definitions: a.definitions, Pools: a.pools, Namespaces: a.options.namespaces,
 		PodNetwork: podNetwork{a.options.node, a.nodes, a.services, a.overlay, a.options.prefixes},
@@ -152,10 +161,10 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	group.Go(func() error { return server.Run(below) })
-	group.Go(func() error { return a.watchRoutes(below, server) })
+	start("sweep", server.Run)
+	start("routes", func(ctx context.Context) error { return a.watchRoutes(ctx, server) })
 	if a.options.keepConf {
-		uninstall, err := a.install(ctx, below, group)
+		uninstall, err := a.install(ctx, below, start)
 		if err != nil {
 			return err
 		}
@@ -175,13 +184,13 @@ func (a *agent) openJournal(ctx context.Context, name string) (*journal.Journal,
 }
 
 // install puts shim and configuration in their places, the latter when the agent can serve, and gives what to do at the end.
-func (a *agent) install(ctx, below context.Context, group *errgroup.Group) (end func(), err error) {
+func (a *agent) install(ctx, below context.Context, start func(string, func(context.Context) error)) (end func(), err error) {
 	installer := install.New(install.Places{Shim: a.options.shim, BinDir: a.options.binDir, ConfDir: a.options.confDir, Socket: a.options.socket},
 		a.log.With("room", "install"))
 	if err := installer.Install(); err != nil {
 		return nil, err
 	}
-	group.Go(func() error {
+	start("install", func(context.Context) error {
 		for told := ""; ; {
 			lacks := a.lacks()
 			if len(lacks) == 0 {
@@ -208,7 +217,7 @@ func (a *agent) install(ctx, below context.Context, group *errgroup.Group) (end 
 	}
 	life := &install.Life{}
 	presence := kube.Presence{Client: a.client.Metadata, Namespace: a.options.namespace, DaemonSet: daemonSet, Life: life, Log: a.log}
-	group.Go(func() error { return presence.Run(below) })
+	start("presence", presence.Run)
 	return func() {
 		last, cancel := context.WithTimeout(below, 2*time.Second)
 		defer cancel()

@@ -25,7 +25,9 @@ import (
 	"github.com/tsunagu-net/tsunagu/overlay"
 )
 
-func env(values map[string]string) func(string) string { return func(k string) string { return values[k] } }
+func env(values map[string]string) func(string) string {
+	return func(k string) string { return values[k] }
+}
 
 func TestParse(t *testing.T) {
 	o, err := parse([]string{"--encap=none", "--namespace-isolation", "--global-namespaces=default, shared", "--run-dir=/run/x", "--pod-network-prefixes=10.244.0.0/16,fd00::/48", "--log-level=debug"},

@@ -90,10 +90,14 @@ func (s *Server) attach(ctx context.Context, r *request, pod Pod) (kind.Wired, e
 	if err != nil {
 		return kind.Wired{}, err
 	}
+	ports, err := r.mappings()
+	if err != nil {
+		return kind.Wired{}, err
+	}
 	began = s.stage("ADD", "plan", began)
 	record := Record{
 		ContainerID: r.ContainerID, State: Wiring, Since: time.Now(), NetNS: r.NetNS, NetNSID: ns.ID(),
-		Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID, Network: r.network, Ports: r.ports,
+		Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID, Network: r.network, Ports: ports,
 	}
 	for _, one := range plan {
 		record.Intended = append(record.Intended, one.sel.IfName)

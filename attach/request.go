@@ -15,7 +15,7 @@ type request struct {
 	// version is the configuration's cniVersion, network its name.
 	version, network string
 	pod              podRef
-	ports            []hostport.Mapping
+	ports            []portMapping
 	// valid are the attachments that the runtime still has (GC).
 	valid []validAttachment
 }
@@ -64,16 +64,7 @@ func readRequest(q shimrpc.Request) (*request, *shimrpc.Error) {
 	if q.Command != "ADD" {
 		return r, nil // everything else goes by the container ID
 	}
-	for i, p := range conf.Runtime.Ports {
-		if p.HostPort == 0 {
-			continue // a containerPort without hostPort
-		}
-		m, err := hostport.ParseMapping(p.HostIP, p.HostPort, p.ContainerPort, p.Protocol)
-		if err != nil {
-			return r, &shimrpc.Error{Code: shimrpc.CodeBadConfig, Msg: fmt.Sprintf("runtimeConfig.portMappings[%d]: %v", i, err)}
-		}
-		r.ports = append(r.ports, m)
-	}
+	r.ports = conf.Runtime.Ports
 	var e *shimrpc.Error
 	r.pod, e = readArgs(q.Args)
 	return r, e
@@ -104,4 +95,20 @@ func readArgs(args string) (podRef, *shimrpc.Error) {
 			Details: "tsunagu attaches Pods of Kubernetes only"}
 	}
 	return p, nil
+}
+
+// mappings reads the ports of the node that the Pod wants. A hostPort of 0 asks for none.
+func (r *request) mappings() ([]hostport.Mapping, error) {
+	var all []hostport.Mapping
+	for i, p := range r.ports {
+		if p.HostPort == 0 {
+			continue
+		}
+		m, err := hostport.ParseMapping(p.HostIP, p.HostPort, p.ContainerPort, p.Protocol)
+		if err != nil {
+			return nil, refusef(ReasonBadPort, "correct the ports of the Pod's containers", "port mapping %d: %v", i+1, err)
+		}
+		all = append(all, m)
+	}
+	return all, nil
 }

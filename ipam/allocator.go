@@ -32,6 +32,8 @@ type Allocator struct {
 	Options
 	ready chan struct{}
 	kick  chan struct{}
+	// questions wakes answerAll.
+	questions chan struct{}
 
 	mu      sync.Mutex
 	started bool
@@ -103,7 +105,7 @@ func New(o Options) (*Allocator, error) {
 	seed := fnv.New64a()
 	seed.Write([]byte(o.NodeUID))
 	a := &Allocator{
-		Options: o, ready: make(chan struct{}), kick: make(chan struct{}, 1), nodes: max(o.Nodes, 1),
+		Options: o, ready: make(chan struct{}), kick: make(chan struct{}, 1), questions: make(chan struct{}, 1), nodes: max(o.Nodes, 1),
 		spaces: map[string]*space{}, held: map[Key]*held{}, by: map[spot]*held{}, busy: map[Key]*attempt{},
 		pools: map[poolKey]*poolState{}, ending: map[string]*ending{}, names: map[string]chan struct{}{},
 		asked: map[string]struct{}{}, suspect: map[string]struct{}{}, evicted: map[spot]struct{}{}, last: map[string]time.Time{},
@@ -163,6 +165,15 @@ const strictSize = 256
 func (a *Allocator) nudge() {
 	select {
 	case a.kick <- struct{}{}:
+	default:
+	}
+}
+
+// question notes that a block has requests. Called with mu held.
+func (a *Allocator) question(block string) {
+	a.asked[block] = struct{}{}
+	select {
+	case a.questions <- struct{}{}:
 	default:
 	}
 }

@@ -222,6 +222,12 @@ func refusedBy(p *Pool, x netip.Addr, b Block, i int) error {
 		Fix: "ask for another address, or delete the Pod that uses it"}
 }
 
+func (a *Allocator) isLocked(name string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.names[name] != nil
+}
+
 // lockName lets one at a time work on an object.
 func (a *Allocator) lockName(ctx context.Context, name string) (unlock func(), err error) {
 	for {

@@ -47,6 +47,9 @@ func (a *Allocator) fly(s *poolState, more int) *flight {
 		err := a.claimFor(ctx, s, more)
 		a.mu.Lock()
 		f.err, s.flight = err, nil
+		if err != nil && more > 0 {
+			s.quiet = time.Now().Add(prefetchFailed)
+		}
 		a.mu.Unlock()
 		close(f.done)
 	}()
@@ -87,15 +90,21 @@ func (a *Allocator) prefetch(p *Pool, now time.Time) {
 		return
 	}
 	sp := a.space(p.Domain)
-	if l, _ := sp.pick(p, true); l == nil || sp.count(p) > unit/4 {
+	if now.Sub(sp.wanted) < generous {
+		return // others have too few
+	}
+	if sp.count(p) > unit/4 {
 		return
 	}
 	s.quiet = now.Add(prefetchRest)
 	a.fly(s, unit/4+1)
 }
 
-// prefetchRest is how long a pool is left alone between prefetches.
-const prefetchRest = 250 * time.Millisecond
+// How long a pool is left alone between prefetches, and after one in vain.
+const (
+	prefetchRest   = 250 * time.Millisecond
+	prefetchFailed = 10 * time.Second
+)
 
 // unit is the size of the blocks that a new region gets for the pool.
 func (a *Allocator) unit(p *Pool) int {
@@ -291,8 +300,7 @@ func (a *Allocator) confirm(ctx context.Context, l *lease, from *Region) error {
 	l.standing = owned
 	a.space(l.domain).settle(l)
 	if l.requested {
-		a.asked[l.name()] = struct{}{}
-		a.nudge()
+		a.question(l.name())
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ const (
 	// generous is how long idle blocks are given back at once after somebody
 	// asked for an address of the domain.
 	generous = time.Minute
+	// poolMemory is how long a pool that nobody takes from is remembered.
+	poolMemory = time.Hour
 )
 
 func popcount(m uint64) int { return bits.OnesCount64(m) }
@@ -57,6 +59,10 @@ func (a *Allocator) giveBack() {
 	now := time.Now()
 	waiting := map[string]bool{}
 	for key, s := range a.pools {
+		if s.waiting == 0 && s.flight == nil && now.Sub(s.seen) > poolMemory {
+			delete(a.pools, key)
+			continue
+		}
 		if s.waiting > 0 || s.flight != nil {
 			waiting[key.domain] = true
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -39,17 +40,15 @@ func (a *Allocator) Run(ctx context.Context) error {
 		}
 	}
 	close(a.ready)
-	watch := make(chan struct{})
-	go func() {
-		defer close(watch)
-		a.Store.WatchBlocks(ctx, a.NodeUID, watcher{a})
-	}()
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { a.Store.WatchBlocks(ctx, a.NodeUID, watcher{a}) })
+	beside.Go(func() { a.answerAll(ctx) })
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for silent := false; ; {
-		err := a.Maintain(ctx)
+		err := a.maintain(ctx)
 		if ctx.Err() != nil {
-			<-watch
 			return nil
 		}
 		if (err != nil) != silent {
@@ -64,8 +63,29 @@ func (a *Allocator) Run(ctx context.Context) error {
 	}
 }
 
-// Maintain does all that is due once. Run calls it; a test may.
-func (a *Allocator) Maintain(ctx context.Context) error {
+// answerAll answers other nodes. It stands beside the upkeep, because upkeep
+// asks other nodes too: two that wait for each other would both wait in vain.
+func (a *Allocator) answerAll(ctx context.Context) {
+	for {
+		for _, name := range drain(a, a.asked) {
+			call, cancel := context.WithTimeout(ctx, callTime)
+			err := a.locked(name, func(c context.Context) error { return a.answer(c, name) }, a.asked)(call)
+			cancel()
+			if err != nil && ctx.Err() == nil {
+				a.Logger.Info("requests for a block are answered later", "block", name, "error", err)
+			}
+		}
+		select {
+		case <-a.questions:
+		case <-time.After(tick):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// maintain does all that is due once.
+func (a *Allocator) maintain(ctx context.Context) error {
 	var failed error
 	do := func(doing string, f func(context.Context) error) {
 		if failed != nil || ctx.Err() != nil {
@@ -81,9 +101,6 @@ func (a *Allocator) Maintain(ctx context.Context) error {
 			}
 			failed = err
 		}
-	}
-	for _, name := range drain(a, a.asked) {
-		do("answer for block "+name, a.locked(name, func(c context.Context) error { return a.answer(c, name) }, a.asked))
 	}
 	for _, name := range drain(a, a.suspect) {
 		do("look after block "+name, a.locked(name, func(c context.Context) error { return a.verify(c, name) }, a.suspect))
@@ -103,6 +120,9 @@ func (a *Allocator) Maintain(ctx context.Context) error {
 	}
 	endings := a.endings()
 	for _, name := range slices.Sorted(maps.Keys(endings)) {
+		if a.isLocked(name) {
+			continue // somebody works on it, and may wait for another node
+		}
 		e := endings[name]
 		do("delete address "+name, a.locked(name, func(c context.Context) error { return a.endIfStill(c, name, e) }, nil))
 	}
@@ -245,11 +265,10 @@ func (w watcher) Changed(b Block) {
 	}
 	for _, r := range b.Requests {
 		if r.Answer == "" {
-			w.a.asked[b.Name] = struct{}{}
 			if l != nil {
 				l.requested = true
 			}
-			w.a.nudge()
+			w.a.question(b.Name)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func (w *world) gate(ctx context.Context, c iptest.Call, deed func() error) erro
 	case fate < 4:
 		_ = deed()
 		return errLost // the answer never arrived
-	case fate < 5:
+	case fate < 5 && c.Write():
 		late := w.pause(3*time.Second, what)
 		go func() { time.Sleep(late); _ = deed() }()
 		return errLost // the request arrives when nobody expects it

@@ -168,7 +168,7 @@ func (a *Allocator) confirmAll(ctx context.Context, domain string, leases []*lea
 		l.cutOut(bound)
 		s.settle(l)
 		if l.requested && l.standing == owned {
-			a.asked[l.name()] = struct{}{}
+			a.question(l.name())
 		}
 	}
 	a.mu.Unlock()

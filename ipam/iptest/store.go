@@ -133,15 +133,20 @@ func (c Client) ListRegions(ctx context.Context, domain string) (out []ipam.Regi
 
 // CreateRegion implements ipam.Store.
 func (c Client) CreateRegion(ctx context.Context, r ipam.Region) (ipam.Region, error) {
+	var made ipam.Region // read only when the answer arrives
 	err := c.do(ctx, "create", "region", r.Name, func() error {
 		if _, ok := c.s.regions[r.Name]; ok {
 			return fmt.Errorf("%s: %w", r.Name, ipam.ErrExists)
 		}
-		c.s.stamp(&r.Meta, true)
-		c.s.regions[r.Name] = r
+		made = r
+		c.s.stamp(&made.Meta, true)
+		c.s.regions[made.Name] = made
 		return nil
 	})
-	return r, err
+	if err != nil {
+		return ipam.Region{}, err
+	}
+	return made, nil
 }
 
 // GetBlock implements ipam.Store.
@@ -157,21 +162,27 @@ func (c Client) GetBlock(ctx context.Context, name string) (b ipam.Block, err er
 // CreateBlock implements ipam.Store.
 func (c Client) CreateBlock(ctx context.Context, b ipam.Block) (ipam.Block, error) {
 	b = copied(b)
+	var made ipam.Block // read only when the answer arrives
 	err := c.do(ctx, "create", "block", b.Name, func() error {
 		if _, ok := c.s.blocks[b.Name]; ok {
 			return fmt.Errorf("%s: %w", b.Name, ipam.ErrExists)
 		}
-		c.s.stamp(&b.Meta, true)
-		c.s.blocks[b.Name] = copied(b)
-		c.s.tell(event{block: copied(b)})
+		made = b
+		c.s.stamp(&made.Meta, true)
+		c.s.blocks[made.Name] = copied(made)
+		c.s.tell(event{block: copied(made)})
 		return nil
 	})
-	return b, err
+	if err != nil {
+		return ipam.Block{}, err
+	}
+	return made, nil
 }
 
 // UpdateBlock implements ipam.Store.
 func (c Client) UpdateBlock(ctx context.Context, b ipam.Block) (ipam.Block, error) {
 	b = copied(b)
+	var made ipam.Block // read only when the answer arrives
 	err := c.do(ctx, "update", "block", b.Name, func() error {
 		old, ok := c.s.blocks[b.Name]
 		switch {
@@ -182,12 +193,16 @@ func (c Client) UpdateBlock(ctx context.Context, b ipam.Block) (ipam.Block, erro
 		case old.Domain != b.Domain || old.Prefix != b.Prefix || old.NodeUID != b.NodeUID:
 			return fmt.Errorf("%s: domain, prefix and owner do not change: %w", b.Name, ipam.ErrForbidden)
 		}
-		c.s.stamp(&b.Meta, false)
-		c.s.blocks[b.Name] = copied(b)
-		c.s.tell(event{block: copied(b)})
+		made = b
+		c.s.stamp(&made.Meta, false)
+		c.s.blocks[made.Name] = copied(made)
+		c.s.tell(event{block: copied(made)})
 		return nil
 	})
-	return b, err
+	if err != nil {
+		return ipam.Block{}, err
+	}
+	return made, nil
 }
 
 // DeleteBlock implements ipam.Store.
@@ -228,16 +243,21 @@ func (c Client) GetAddress(ctx context.Context, name string) (a ipam.Address, er
 
 // CreateAddress implements ipam.Store.
 func (c Client) CreateAddress(ctx context.Context, a ipam.Address) (ipam.Address, error) {
+	var made ipam.Address // read only when the answer arrives
 	err := c.do(ctx, "create", "address", a.Name, func() error {
 		if _, ok := c.s.addresses[a.Name]; ok {
 			return fmt.Errorf("%s: %w", a.Name, ipam.ErrExists)
 		}
-		c.s.stamp(&a.Meta, true)
-		a.Owner.Network = "" // not part of the object
-		c.s.addresses[a.Name] = a
+		made = a
+		c.s.stamp(&made.Meta, true)
+		made.Owner.Network = "" // not part of the object
+		c.s.addresses[made.Name] = made
 		return nil
 	})
-	return a, err
+	if err != nil {
+		return ipam.Address{}, err
+	}
+	return made, nil
 }
 
 // DeleteAddress implements ipam.Store.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -63,6 +64,23 @@ func (n namesake) ListBlocks(ctx context.Context, s ipam.Scope) ([]ipam.Block, e
 	return all, err
 }
 
+// settled believes that a region stays as it was first seen.
+type settled struct {
+	ipam.Store
+	seen *sync.Map
+}
+
+func (s settled) GetRegion(ctx context.Context, name string) (ipam.Region, error) {
+	if r, ok := s.seen.Load(name); ok {
+		return r.(ipam.Region), nil
+	}
+	r, err := s.Store.GetRegion(ctx, name)
+	if err == nil {
+		s.seen.Store(name, r)
+	}
+	return r, err
+}
+
 // forgetful loses records of a kind.
 type forgetful struct {
 	ipam.Log
@@ -94,13 +112,14 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		{"no look for the block of a static address", store(func(s ipam.Store) ipam.Store { return rash{s} })},
 		{"a block that exists is taken for ours", store(func(s ipam.Store) ipam.Store { return greedy{s} })},
 		{"the node's name is trusted instead of its UID", store(func(s ipam.Store) ipam.Store { return namesake{s} })},
+		{"a region is believed to keep its unit", store(func(s ipam.Store) ipam.Store { return settled{s, new(sync.Map)} })},
 		{"the reply goes out before the log has it", log("h/")},
 		{"addresses are freed in the log only", store(func(s ipam.Store) ipam.Store { return leaky{s} })},
 	} {
 		t.Run(bug.name, func(t *testing.T) {
 			var found atomic.Int64
 			seed := 0
-			for ; seed < 60 && found.Load() == 0; seed++ {
+			for ; seed < 200 && found.Load() == 0; seed++ {
 				synctest.Test(t, func(t *testing.T) {
 					w := &world{t: t, seed: uint64(seed), nodes: 2 + seed%4, pods: 12, quiet: true}
 					bug.plant(w)

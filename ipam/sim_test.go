@@ -3,9 +3,12 @@ package ipam_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -35,6 +38,16 @@ func (o *oracle) begin(domain string, grants []ipam.Grant, who string) {
 	}
 }
 
+func (o *oracle) endAll(prefix string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for at, who := range o.users {
+		if strings.HasPrefix(who, prefix) {
+			delete(o.users, at)
+		}
+	}
+}
+
 func (o *oracle) end(domain string, grants []ipam.Grant, who string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -60,9 +73,10 @@ type world struct {
 	wrap    func(ipam.Store) ipam.Store
 	wrapLog func(ipam.Log) ipam.Log
 
-	mu   sync.Mutex
-	dead map[string]bool
-	over bool // no more faults
+	mu    sync.Mutex
+	dead  map[string]bool
+	alive map[string]string // host by sandbox
+	over  bool              // no more faults
 }
 
 // draw is chance as a function of the seed, the moment and what it is for, so
@@ -119,6 +133,21 @@ func (w *world) wait(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+func (w *world) sandbox(id, host string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.alive[id] = host
+	if host == "" {
+		delete(w.alive, id)
+	}
+}
+
+func (w *world) exists(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.alive[id] != ""
 }
 
 func (w *world) isOver() bool {
@@ -213,7 +242,11 @@ func (w *world) live(h *host, i int) {
 		wants[0].Static = x
 	}
 	var grants []ipam.Grant
+	w.sandbox(o.ContainerID, h.name)
 	for range 8 {
+		if !w.exists(o.ContainerID) {
+			break // the node was rebooted
+		}
 		got, err := h.agent().Take(context.Background(), o, wants)
 		if err == nil {
 			grants = got
@@ -221,9 +254,12 @@ func (w *world) live(h *host, i int) {
 		}
 		time.Sleep(w.pause(time.Second, o.Pod))
 	}
-	w.oracle.begin("blue", grants, o.Pod)
+	if w.exists(o.ContainerID) {
+		w.oracle.begin("blue", grants, o.Pod)
+	}
 	time.Sleep(w.pause(3*time.Second, o.Pod))
 	w.oracle.end("blue", grants, o.Pod)
+	w.sandbox(o.ContainerID, "")
 	for h.agent().Free(context.Background(), o.Key) != nil {
 		time.Sleep(w.pause(time.Second, o.Pod))
 	}
@@ -233,9 +269,57 @@ func (w *world) live(h *host, i int) {
 	}
 }
 
+// reboot destroys all sandboxes of a host and what its agent remembers.
+func (h *host) reboot() {
+	h.kill()
+	h.w.mu.Lock()
+	for id, host := range h.w.alive {
+		if host == h.name {
+			delete(h.w.alive, id)
+		}
+	}
+	h.w.mu.Unlock()
+	h.w.oracle.endAll("pod-" + h.name + "-")
+	h.disk.Lose()
+	h.boot()
+}
+
+// sweep does what an agent does about Address objects without a sandbox.
+func (h *host) sweep() {
+	a := h.agent()
+	orphans, _ := a.Orphans(context.Background())
+	for _, x := range orphans {
+		if !h.w.exists(x.Owner.ContainerID) {
+			_ = a.DeleteOrphan(context.Background(), x)
+		}
+	}
+}
+
+// retire does what the controller does about regions: one that has no blocks
+// goes away, and comes back with another unit.
+func (w *world) retire(n int) {
+	regions, _, _ := w.store.Objects()
+	slices.SortFunc(regions, func(x, y ipam.Region) int { return strings.Compare(x.Name, y.Name) })
+	if len(regions) == 0 {
+		return
+	}
+	r := regions[n%len(regions)]
+	w.store.Drain(r.Name, true)
+	time.Sleep(w.pause(20*time.Millisecond, "drain"))
+	_, blocks, _ := w.store.Objects()
+	time.Sleep(w.pause(20*time.Millisecond, "drained"))
+	for _, b := range blocks {
+		if r.Prefix.Contains(b.Prefix.Addr()) {
+			w.store.Drain(r.Name, false)
+			return
+		}
+	}
+	w.store.Drop(r.Name)
+}
+
 // run lets all Pods live and then looks for what is left of them.
 func (w *world) run() (duplicates, leaks []string) {
-	w.dead = map[string]bool{}
+	w.dead, w.alive = map[string]bool{}, map[string]string{}
 	w.oracle.users = map[string]string{}
 	w.store = iptest.NewStore()
 	w.store.Through(w.gate)
@@ -266,8 +350,19 @@ func (w *world) run() (duplicates, leaks []string) {
 				return
 			case <-time.After(w.pause(2*time.Second, "killer")):
 				h := hosts[w.under(len(hosts), "killed")]
-				h.kill()
-				h.boot()
+				switch n := w.under(100, "how"); {
+				case n < 8:
+					h.reboot()
+				case n < 30:
+					w.retire(n)
+				case n < 40:
+					h.agent().SetNodes(1 + n%7)
+				case n < 50:
+					h.sweep()
+				default:
+					h.kill()
+					h.boot()
+				}
 			}
 		}
 	})
@@ -312,12 +407,13 @@ func (w *world) leaks(hosts []*host) (out []string) {
 	return out
 }
 
+var (
+	seeds     = flag.Int("seeds", 60, "number of schedules that the simulation runs")
+	firstSeed = flag.Int("first-seed", 0, "seed of the first of them")
+)
+
 func TestSimulation(t *testing.T) {
-	seeds := 40
-	if testing.Short() {
-		seeds = 5
-	}
-	for seed := range seeds {
+	for seed := *firstSeed; seed < *firstSeed+*seeds; seed++ {
 		synctest.Test(t, func(t *testing.T) {
 			w := &world{t: t, seed: uint64(seed), nodes: 2 + seed%4, pods: 12}
 			duplicates, leaks := w.run()

@@ -320,8 +320,20 @@ func (s *Store) Objects() (regions []ipam.Region, blocks []ipam.Block, addresses
 	return slices.Collect(maps.Values(s.regions)), blocks, slices.Collect(maps.Values(s.addresses))
 }
 
-// DropRegion deletes a region, or sets its unit, behind everybody's back.
-func (s *Store) DropRegion(name string) {
+// Drain marks a region, or takes the mark off, as the controller does.
+func (s *Store) Drain(name string, draining bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r, ok := s.regions[name]; ok {
+		r.Draining = draining
+		s.stamp(&r.Meta, false)
+		s.regions[name] = r
+	}
+}
+
+// Drop deletes a region, as the controller does when a region that is draining
+// has no blocks.
+func (s *Store) Drop(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.regions, name)

@@ -6,7 +6,13 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"os/exec"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,13 +28,15 @@ func (n *node) ours() string {
 	return out
 }
 
-// Whatever an administrator, another tool or a network restart does to the node, Pods reach each other again within a second.
+// Whatever an administrator, another tool or a network restart does to the node, Pods reach each other again within a second. On a
+// machine that does much else a single repair may take longer; half of them may not.
 func TestRepairs(t *testing.T) {
 	s := newSegment(t, "rep", 1500, "46", "46")
 	s.run(overlay.Config{Masquerade: true})
 	s.mustPing("p1", "10.244.2.5")
 	n := s.nodes[0]
 	want := n.ours()
+	var times []time.Duration
 	for _, harm := range []string{
 		"ip link del tsu-vx",
 		"ip link set tsu-vx down",
@@ -50,13 +58,18 @@ func TestRepairs(t *testing.T) {
 	} {
 		before := n.ov.Status().Repairs
 		s.sh(n.part(), harm)
-		took := eventually(t, harm, time.Second, func() bool { return n.ours() == want })
-		eventually(t, "reach after "+harm, time.Second, func() bool {
+		took := eventually(t, harm, 5*time.Second, func() bool { return n.ours() == want })
+		times = append(times, took)
+		eventually(t, "reach after "+harm, 5*time.Second, func() bool {
 			_, ok := s.pings("p1", "10.244.2.5", 56, "-W 1")
 			return ok
 		})
 		t.Logf("%-90.90s repaired in %v", harm, took.Round(time.Millisecond))
-		eventually(t, "a word about "+harm, time.Second, func() bool { return n.ov.Status().Repairs > before })
+		eventually(t, "a word about "+harm, 5*time.Second, func() bool { return n.ov.Status().Repairs > before })
+	}
+	slices.Sort(times)
+	if middle := times[len(times)/2]; middle > time.Second {
+		t.Errorf("half of the repairs took %v or more", middle)
 	}
 	if st := n.ov.Status(); st.Err != "" || len(st.Problems) != 0 {
 		t.Errorf("%+v", st)
@@ -70,7 +83,7 @@ func TestUnderlayFlaps(t *testing.T) {
 	n := s.nodes[0]
 	want := n.ours()
 	s.sh("n1", "ip link set eth0 down; ip link set eth0 up; ip addr replace fd07::1/64 dev eth0 nodad")
-	took := eventually(t, "routes after a flap", time.Second, func() bool { return n.ours() == want })
+	took := eventually(t, "routes after a flap", 5*time.Second, func() bool { return n.ours() == want })
 	t.Logf("repaired in %v", took)
 	allReach(t, s)
 }
@@ -102,10 +115,7 @@ func TestManyNodes(t *testing.T) {
 		n.ov.SetNodes(step.nodes)
 		eventually(t, step.what, 5*time.Second, func() bool { return routes() == 2*len(step.nodes) })
 		took := time.Since(begin)
-		time.Sleep(250 * time.Millisecond)
-		if got := changes(); len(got) != step.messages {
-			t.Errorf("%s: %d routes changed, want %d", step.what, len(got), step.messages)
-		}
+		changes.expect(step.what, step.messages)
 		t.Logf("%s: %d messages, %v with waiting", step.what, step.messages, took.Round(time.Millisecond))
 	}
 	if st := n.ov.Status(); st.Repairs != 0 || st.Err != "" {
@@ -135,9 +145,12 @@ func TestRestartLosesNothing(t *testing.T) {
 		defer c.Close()
 		go func() { failed <- talk(ctx, c, &rounds) }()
 	}
-	ports := "grep ^Tcp: /proc/net/snmp | tail -1 | awk '{print $13}'" // RetransSegs
 	n := s.nodes[0]
-	before, retransmitted := n.ours(), s.sh("p1", ports)
+	before := n.ours()
+	lost := map[string]func() string{}
+	for _, to := range []string{"10.244.2.5", "fd00:2::5", "203.0.113.9"} {
+		lost[to] = s.stream("p1", to)
+	}
 	index := s.sh("n1", "ip -o link show tsu-vx")
 	changes := s.watchRoutes("n1")
 	for range 3 {
@@ -164,18 +177,43 @@ func TestRestartLosesNothing(t *testing.T) {
 	if n.ours() != before || s.sh("n1", "ip -o link show tsu-vx") != index {
 		t.Errorf("after three restarts: %s", n.ours())
 	}
-	if got := changes(); len(got) != 0 {
-		t.Errorf("routes were written again: %v", got)
+	changes.expect("three restarts", 0)
+	for to, ended := range lost {
+		if loss := ended(); loss != "" {
+			t.Errorf("packets to %s were lost: %s", to, loss)
+		}
 	}
-	if now := s.sh("p1", ports); now != retransmitted {
-		t.Errorf("%s segments were sent again, %s before the restarts", now, retransmitted)
-	}
-	if rounds.Load() < 300 {
+	if rounds.Load() < 30 {
 		t.Errorf("only %d rounds", rounds.Load())
 	}
 }
 
-// talk echoes without pause; every answer must come within a second.
+// stream sends 200 packets a second until the returned function is called, which tells of losses.
+func (s *segment) stream(part, to string) func() string {
+	s.t.Helper()
+	ping := exec.Command("nsenter", "--net=/run/netns/"+s.name(part), "ping", "-i", "0.005", to)
+	var out strings.Builder
+	ping.Stdout = &out
+	if err := ping.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	return func() string {
+		_ = ping.Process.Signal(os.Interrupt)
+		_ = ping.Wait()
+		summary := regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`).FindStringSubmatch(out.String())
+		if summary == nil {
+			return "ping said " + out.String()
+		}
+		sent, _ := strconv.Atoi(summary[1])
+		received, _ := strconv.Atoi(summary[2])
+		if sent < 50 || sent-received > 1 { // one is under way at the end
+			return summary[0]
+		}
+		return ""
+	}
+}
+
+// talk echoes without pause; every answer must come within five seconds.
 func talk(ctx context.Context, c net.Conn, rounds *atomic.Int64) error {
 	var greeting string
 	if _, err := fmt.Fscanln(c, &greeting); err != nil {
@@ -183,7 +221,7 @@ func talk(ctx context.Context, c net.Conn, rounds *atomic.Int64) error {
 	}
 	b := make([]byte, 10000)
 	for ctx.Err() == nil {
-		_ = c.SetDeadline(time.Now().Add(time.Second))
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
 		if _, err := c.Write(b); err != nil {
 			return err
 		}
@@ -195,8 +233,15 @@ func talk(ctx context.Context, c net.Conn, rounds *atomic.Int64) error {
 	return nil
 }
 
-// watchRoutes collects what is told about routes of our protocol until the returned function is called.
-func (s *segment) watchRoutes(part string) func() []route.Event {
+// routeWatch collects what is told about routes of our protocol.
+type routeWatch struct {
+	t    testing.TB
+	mu   sync.Mutex
+	seen []route.Event
+	stop func()
+}
+
+func (s *segment) watchRoutes(part string) *routeWatch {
 	s.t.Helper()
 	var m *route.Monitor
 	s.in(part, func() (err error) {
@@ -204,22 +249,42 @@ func (s *segment) watchRoutes(part string) func() []route.Event {
 		return err
 	})
 	ctx, cancel := context.WithCancel(context.Background())
-	var seen []route.Event
+	w := &routeWatch{t: s.t}
 	done := make(chan error)
 	go func() {
 		done <- m.Run(ctx, func(e route.Event) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			if e.About == route.Lost || e.About == route.OfRoute && e.Protocol == route.Protocol {
-				seen = append(seen, e)
+				w.seen = append(w.seen, e)
 			}
 		})
 	}()
-	return func() []route.Event {
-		time.Sleep(50 * time.Millisecond)
+	w.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
 			s.t.Error(err)
 		}
-		return seen
+	}
+	return w
+}
+
+func (w *routeWatch) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.seen)
+}
+
+// expect waits for so many, and a little for more of them, and ends the watch.
+func (w *routeWatch) expect(what string, messages int) {
+	w.t.Helper()
+	for begin := time.Now(); w.count() < messages && time.Since(begin) < 5*time.Second; {
+		time.Sleep(5 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond)
+	w.stop()
+	if w.count() != messages {
+		w.t.Errorf("%s: %d routes changed, want %d: %.500s", what, w.count(), messages, fmt.Sprint(w.seen))
 	}
 }
 
@@ -232,10 +297,7 @@ func TestNodesComeAndGo(t *testing.T) {
 		t.Helper()
 		changes := s.watchRoutes("n1")
 		n.ov.SetNodes(nodes)
-		time.Sleep(250 * time.Millisecond)
-		if got := changes(); len(got) != messages {
-			t.Errorf("%s: %d routes told of, want %d: %v", what, len(got), messages, got)
-		}
+		changes.expect(what, messages)
 	}
 	told("nothing new", infos, 0)
 	told("a node leaves", infos[:2], 2)
@@ -251,7 +313,7 @@ func TestNodesComeAndGo(t *testing.T) {
 	s.nodes[2].ov.SetNodes(readdressed)
 	s.nodes[1].ov.SetNodes(readdressed)
 	told("it has other addresses", readdressed, 2)
-	eventually(t, "reach at the new address", time.Second, func() bool { _, ok := s.pings("p1", "10.244.3.5", 56, "-W 1"); return ok })
+	eventually(t, "reach at the new address", 5*time.Second, func() bool { _, ok := s.pings("p1", "10.244.3.5", 56, "-W 1"); return ok })
 	s.mustPing("p3", "fd00:1::5")
 
 	moved := slices.Clone(readdressed)
@@ -259,11 +321,11 @@ func TestNodesComeAndGo(t *testing.T) {
 	moved[2].UID = "again" // re-created under its name
 	told("it was re-created with other prefixes", moved, 4)
 	s.nodes[2].ov.SetNodes(moved)
-	eventually(t, "the node's own part follows", time.Second, func() bool {
+	eventually(t, "the node's own part follows", 5*time.Second, func() bool {
 		out := s.nodes[2].ours()
 		return contains(out, "unreachable 10.244.30.0/24") && contains(out, "inet 10.244.30.1/32") && !contains(out, "10.244.3.0/24") && !contains(out, "inet 10.244.3.1/32")
 	})
-	eventually(t, "reach of the node in its new prefix", time.Second, func() bool { _, ok := s.pings("p1", "10.244.30.1", 56, "-W 1"); return ok })
+	eventually(t, "reach of the node in its new prefix", 5*time.Second, func() bool { _, ok := s.pings("p1", "10.244.30.1", 56, "-W 1"); return ok })
 }
 
 // What an agent missed while it was down is cleared when it knows all nodes, not before.
@@ -275,7 +337,7 @@ func TestPrunesLate(t *testing.T) {
 		Name: "gone", PodCIDRs: []netip.Prefix{prefix("10.244.9.0/24")}, Addresses: []netip.Addr{addr("192.168.7.9")},
 	}))
 	gone := func() bool { return !contains(n.ours(), "10.244.9.0/24") }
-	eventually(t, "the route to the node", time.Second, func() bool { return !gone() })
+	eventually(t, "the route to the node", 5*time.Second, func() bool { return !gone() })
 	n.stop()
 	n.start(overlay.Config{})
 	s.sh("n1", "ip route add 10.244.1.77/32 dev tsupod proto 84") // a Pod's
@@ -284,7 +346,7 @@ func TestPrunesLate(t *testing.T) {
 		t.Error("removed before all nodes were known")
 	}
 	n.ov.SetNodes(infos)
-	eventually(t, "the end of the stale route and elements", time.Second, gone)
+	eventually(t, "the end of the stale route and elements", 5*time.Second, gone)
 	if out := s.sh("n1", "ip route show proto 84"); !contains(out, "10.244.1.77") || !contains(out, "10.244.1.5") {
 		t.Errorf("routes of Pods are gone: %s", out)
 	}
@@ -309,7 +371,7 @@ func TestFollowsMTU(t *testing.T) {
 	fullSize(t, s, 8964)
 	for _, n := range s.nodes {
 		s.sh(n.part(), "ip link set eth0 mtu 1500")
-		eventually(t, "the new MTU", time.Second, func() bool { return n.ov.PodMTU() == 1464 && contains(n.ours(), "mtu 1464") })
+		eventually(t, "the new MTU", 5*time.Second, func() bool { return n.ov.PodMTU() == 1464 && contains(n.ours(), "mtu 1464") })
 	}
 	// Pods that were made before learn it from the node (ICMP), by their first large packet.
 	for to, header := range map[string]int{"10.244.2.5": 28, "fd00:2::5": 48} {
@@ -372,13 +434,20 @@ func TestWaits(t *testing.T) {
 		}
 	}
 	info := n.info()
-	for _, missing := range [][]overlay.Node{nil, {{Name: "n1", Addresses: info.Addresses}}, {{Name: "n1", PodCIDRs: info.PodCIDRs}}} {
-		n.ov.SetNodes(missing)
-		time.Sleep(150 * time.Millisecond)
-		if st := n.ov.Status(); ready() || st.Err == "" {
-			t.Errorf("ready %v with %+v: %+v", ready(), missing, st)
+	waitsFor := func(what string) {
+		t.Helper()
+		eventually(t, "to wait for "+what, 5*time.Second, func() bool { return contains(n.ov.Status().Err, what) })
+		if ready() {
+			t.Errorf("ready without %s", what)
 		}
 	}
+	waitsFor("list of nodes")
+	n.ov.SetNodes(nil)
+	waitsFor("not in the cluster")
+	n.ov.SetNodes([]overlay.Node{{Name: "n1", Addresses: info.Addresses}})
+	waitsFor("no podCIDR")
+	n.ov.SetNodes([]overlay.Node{{Name: "n1", PodCIDRs: info.PodCIDRs}})
+	waitsFor("no InternalIP")
 	n.ov.SetNodes([]overlay.Node{info})
 	n.wait()
 	if st := n.ov.Status(); st.Err != "" || st.Nodes != 0 {

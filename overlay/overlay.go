@@ -139,9 +139,7 @@ func (o *Overlay) record(p plan, wrong []string, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s := &o.status
-	s.Err = ""
 	if err != nil {
-		s.Err = err.Error()
 		o.last = nil
 	}
 	if p.missing != "" || p.wanted.underlayMTU == 0 {
@@ -159,7 +157,6 @@ func (o *Overlay) record(p plan, wrong []string, err error) {
 	if err != nil {
 		return
 	}
-	s.LastSuccess = time.Now()
 	w.sysctls = nil // they are wanted only as long as they are not there
 	if o.last != nil && reflect.DeepEqual(*o.last, w) && changes+len(wrong) > 0 {
 		s.Repairs++
@@ -183,5 +180,10 @@ func contains(all []string, s string) bool {
 func (o *Overlay) Status() Status {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.status
+	s, passes := o.status, o.loop.Status()
+	s.LastSuccess = passes.LastSuccess
+	if passes.Err != nil {
+		s.Err = passes.Err.Error()
+	}
+	return s
 }

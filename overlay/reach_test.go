@@ -59,6 +59,13 @@ func TestGPE(t *testing.T) {
 	t.Run("who sees whom", func(t *testing.T) { seen(t, s) })
 	s.echo("p2", ":81")
 	t.Run("a source from elsewhere", func(t *testing.T) { foreignSource(t, s) })
+	t.Run("with a strict reverse path filter", func(t *testing.T) {
+		for _, n := range s.nodes {
+			s.sh(n.part(), "echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter")
+		}
+		allReach(t, s)
+		foreignSource(t, s)
+	})
 	t.Run("unused addresses", func(t *testing.T) { unused(t, s) })
 }
 

@@ -16,7 +16,7 @@ type Status struct {
 	Problems []string `json:"problems,omitempty"`
 	// Repairs counts changes of others that were undone: deleted devices, routes and rules.
 	Repairs int `json:"repairs"`
-	// Err is the last failure, "" when the last pass went well.
+	// Err is the last failure, or what is waited for; "" when the last pass went well.
 	Err         string    `json:"err,omitempty"`
 	LastSuccess time.Time `json:"lastSuccess"`
 }

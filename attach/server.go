@@ -95,7 +95,8 @@ type Server struct {
 	damaged  bool
 	suspects map[string]time.Time
 	// disturbed asks for the routes to Pods to be put back.
-	disturbed chan struct{}
+	disturbed  chan struct{}
+	busySweeps int
 	// looked is when address objects without an interface were last looked for.
 	looked time.Time
 }

@@ -21,6 +21,8 @@ const (
 	sure = 5 * time.Second
 	// lookEvery is how often the API server is asked for address objects that no interface has.
 	lookEvery = time.Minute
+	// mostBusySweeps is how many sweeps in a row leave links alone because Pods are being wired.
+	mostBusySweeps = 30
 	// memory is how long a deleted sandbox refuses an ADD that was started before its DEL.
 	memory = 10 * time.Minute
 )
@@ -202,8 +204,15 @@ func (s *Server) intends(key ipam.Key) bool {
 
 // sweepLinks removes links that no record owns.
 func (s *Server) sweepLinks(ctx context.Context, seen map[string]bool) error {
-	s.making.Lock() // nobody wires: every link of ours has its record by now
+	// While nobody wires every link of ours has its record. Pods do not wait for this, unless it never finds a quiet moment.
+	if !s.making.TryLock() {
+		if s.busySweeps++; s.busySweeps < mostBusySweeps {
+			return nil
+		}
+		s.making.Lock()
+	}
 	defer s.making.Unlock()
+	s.busySweeps = 0
 	orphans, err := s.Wirer.Orphans(ctx, s.owned())
 	if err != nil {
 		return err

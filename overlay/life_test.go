@@ -49,7 +49,7 @@ func TestRepairs(t *testing.T) {
 		"ip route replace 10.244.2.0/24 via 192.168.7.254",
 		"ip route replace 10.244.2.0/24 proto 84 encap ip id 7 dst 192.168.7.9 dev tsu-vx",
 		"ip route add 10.77.0.0/16 proto 84 encap ip id 7 dst 192.168.7.9 dev tsu-vx",
-		"ip route del unreachable 10.244.1.0/24; ip -6 route del unreachable fd00:1::/64 dev lo",
+		"ip route del unreachable 10.244.1.0/24 metric 1073741824; ip -6 route del unreachable fd00:1::/64 dev lo",
 		"nft flush ruleset",
 		"nft delete table inet tsunagu",
 		"nft flush chain inet tsunagu snat-postrouting",
@@ -361,6 +361,33 @@ func TestReplacesStrangersDevice(t *testing.T) {
 	allReach(t, s)
 	if out := s.nodes[0].ours() + s.nodes[1].ours(); contains(out, "10.9.9.9") || contains(out, "10.244.8.0") || contains(out, "4791") {
 		t.Error(out)
+	}
+}
+
+// What the node's former network has for the same prefix stays in use.
+func TestLeavesFormerNetworkAlone(t *testing.T) {
+	s := newSegment(t, "former", 1500, "46")
+	s.sh("n1", "ip link add cni0 type bridge; ip link set cni0 up; ip addr add 10.244.1.1/24 dev cni0; ip addr add fd00:1::1/64 dev cni0 nodad")
+	s.run(overlay.Config{Masquerade: true})
+	if out := s.sh("n1", "ip route get 10.244.1.99; ip -6 route get fd00:1::99"); !contains(out, "10.244.1.99 dev cni0") || !contains(out, "dev cni0 proto kernel") {
+		t.Error(out)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	s := newSegment(t, "remove", 1500, "46", "46")
+	links := s.sh("n1", "ip -o link | cut -d: -f2; ip route; ip -6 route | grep -v fe80; nft list tables")
+	s.run(overlay.Config{Masquerade: true})
+	n := s.nodes[0]
+	n.stop()
+	s.sh("n1", "ip link del tsupod")
+	for range 2 { // nothing to remove is fine
+		if err := overlay.Remove(n.ns); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := s.sh("n1", "ip -o link | cut -d: -f2; ip route; ip -6 route | grep -v fe80; nft list tables"); after != links {
+		t.Errorf("left over: %s\nwas: %s", after, links)
 	}
 }
 

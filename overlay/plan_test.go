@@ -107,8 +107,8 @@ set net/ipv4/conf/tsu-vx/rp_filter=0
 set net/ipv6/conf/tsu-vx/disable_ipv6=0
 add address 10.244.1.1/32
 add address fd00:1::1/128
-replace route unreachable 10.244.1.0/24
-replace route unreachable fd00:1::/64
+replace route unreachable 10.244.1.0/24 metric 1073741824
+replace route unreachable fd00:1::/64 metric 1073741824
 replace route 10.244.2.0/24 encap ip id 1 src 192.168.7.1 dst 192.168.7.2 dev #-1 src 10.244.1.1
 replace route fd00:2::/64 encap ip id 1 src 192.168.7.1 dst 192.168.7.2 dev #-1 src fd00:1::1
 replace route 10.244.3.0/24 encap ip6 id 1 src fd07::1 dst fd07::3 dev #-1 src 10.244.1.1 mtu 1444

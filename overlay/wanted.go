@@ -12,6 +12,10 @@ import (
 // tunnelDevice stands for the index of Device in routes that are planned: it may not exist yet.
 const tunnelDevice = -1
 
+// lastResort is the metric of routes that refuse packets: whoever has another use for the same prefix, such as the bridge of the
+// network that the cluster had before, goes first.
+const lastResort = 1 << 30
+
 // wanted is how the node should be.
 type wanted struct {
 	// device is nil when there is none.
@@ -147,7 +151,7 @@ func (p *picture) home() {
 			continue
 		}
 		p.taken[cidr] = p.me.Name
-		p.w.routes = append(p.w.routes, route.Route{Dst: cidr, Kind: route.Unreachable})
+		p.w.routes = append(p.w.routes, route.Route{Dst: cidr, Kind: route.Unreachable, Priority: lastResort})
 		p.w.pods = append(p.w.pods, cidr)
 		if p.cfg.Masquerade {
 			p.w.own = append(p.w.own, cidr)

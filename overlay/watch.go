@@ -43,7 +43,7 @@ func (o *Overlay) subscribed(ctx context.Context, to string, run func() error) {
 	}
 }
 
-// concerns leaves out what Pods come and go with: their links, and routes to single addresses.
+// concerns leaves out what Pods come and go with: their links, and routes to single and link-local addresses.
 func concerns(e route.Event) bool {
 	switch e.About {
 	case route.OfLink:
@@ -51,7 +51,7 @@ func concerns(e route.Event) bool {
 	case route.OfAddress:
 		return !e.Dst.Addr().IsLinkLocalUnicast()
 	case route.OfRoute:
-		return e.Main && !e.Dst.IsSingleIP() && (e.Protocol == route.Protocol || !e.Gone)
+		return e.Main && !e.Dst.IsSingleIP() && !e.Dst.Addr().IsLinkLocalUnicast() && (e.Protocol == route.Protocol || !e.Gone)
 	}
 	return true
 }

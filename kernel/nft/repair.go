@@ -137,6 +137,22 @@ func (t *Table) rewrite(have *observed) error {
 	return nil
 }
 
+// Remove takes the table away, with host ports and all. One that is gone is fine.
+func (t *Table) Remove() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tx, err := t.begin()
+	if err != nil {
+		return err
+	}
+	tx.conn.AddTable(tx.table) // an existing one is as good, and deleting always works then
+	tx.conn.DelTable(tx.table)
+	if err := tx.commit(); err != nil {
+		return fmt.Errorf("delete nftables table inet %s: %w", tableName, err)
+	}
+	return nil
+}
+
 // observed is the table as it is in the kernel.
 type observed struct {
 	exists bool

@@ -43,17 +43,19 @@ type Route struct {
 
 // String is the route in the words of ip(8).
 func (r Route) String() string {
-	if r.Kind == Unreachable {
-		return "unreachable " + r.Dst.String()
-	}
 	s := r.Dst.String()
+	if r.Kind == Unreachable {
+		s = "unreachable " + s
+	}
 	if r.Tunnel != (Tunnel{}) {
 		s += " encap " + r.Tunnel.String()
 	}
 	if r.Gateway.IsValid() {
 		s += " via " + r.Gateway.String()
 	}
-	s += fmt.Sprintf(" dev #%d", r.Device)
+	if r.Device != 0 {
+		s += fmt.Sprintf(" dev #%d", r.Device)
+	}
 	if r.Source.IsValid() {
 		s += " src " + r.Source.String()
 	}

@@ -115,6 +115,8 @@ func TestListedAsMade(t *testing.T) {
 		{Dst: prefix("fd00:4::/64"), Kind: route.Unicast, Device: eth.Index, Gateway: addr("fd07::4"), Source: addr("fd00:1::1")},
 		{Dst: prefix("10.1.1.0/24"), Kind: route.Unreachable},
 		{Dst: prefix("fd00:1::/64"), Kind: route.Unreachable},
+		{Dst: prefix("10.1.7.0/24"), Kind: route.Unreachable, Priority: 1 << 30},
+		{Dst: prefix("fd00:7::/64"), Kind: route.Unreachable, Priority: 1 << 30},
 	}
 	check := func(want []route.Route) {
 		t.Helper()

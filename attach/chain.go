@@ -122,6 +122,9 @@ func badConfig(d Definition, message string) *Refusal {
 
 // first reads the plugin that makes the interface.
 func (n *Network) first(p pluginConfig) (err error) {
+	if p.Type == (kind.Pod{}).Type() {
+		return refusef(ReasonUnknownPlugin, `use "ptp"`, "type %q is the pod network's own", p.Type)
+	}
 	if n.Spec, err = kind.Parse(p.Type, p.raw); err != nil {
 		return err
 	}

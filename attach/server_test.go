@@ -148,6 +148,8 @@ func TestRefusals(t *testing.T) {
 	n.define("chain", `{"plugins":[{"type":"macvlan","master":"up1"},{"type":"sbr"}]}`)
 	n.define("nothing", `{"plugins":[]}`)
 	n.define("nouplink", `{"type":"macvlan","master":"up9","ipam":{"type":"static","addresses":[{"address":"10.9.0.5/24"}]}}`)
+	n.define("private", `{"type":"pod"}`)
+	n.define("lo", `{"type":"loopback"}`)
 	n.define("local", `{"type":"macvlan","master":"up1","ipam":{"type":"host-local","subnet":"10.0.0.0/24"}}`)
 	n.define("pooled", `{"type":"macvlan","master":"up1","ipam":{"type":"tsunagu","pools":["blu"]}}`)
 	n.define("tiny", `{"type":"macvlan","master":"up1","ipam":{"type":"whereabouts","range":"192.168.77.0/30"}}`)
@@ -175,7 +177,9 @@ func TestRefusals(t *testing.T) {
 		{"foreign", ReasonUnknownPlugin, 7, []string{`"ovs"`}},
 		{"chain", ReasonUnknownPlugin, 7, []string{`"sbr"`, "plugins[1]"}},
 		{"nothing", ReasonBadConfig, 7, []string{"plugins"}},
-		{"nouplink", "NoUplink", 7, []string{"up9", "up1"}},
+		{"nouplink", "NoUplink", 7, []string{"network default/nouplink (net1)", "up9", "up1"}},
+		{"private", ReasonUnknownPlugin, 7, []string{`"pod"`}},
+		{"lo", ReasonBadConfig, 7, []string{"default/lo", "must be lo"}},
 		{"local", "UnknownAddressType", 7, []string{"host-local", "whereabouts"}},
 		{"pooled", ReasonUnknownPool, 7, []string{"blu"}},
 		{"tiny", "PoolFull", 11, []string{"192.168.77.0/30"}},

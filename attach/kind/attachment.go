@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 )
@@ -27,6 +28,14 @@ type Attachment struct {
 	// DefaultRoute holds the gateways of the Pod's default routes, at most one per family, when this interface owns them.
 	// Spec.DefaultGateways gives the ones natural to the kind.
 	DefaultRoute []netip.Addr
+}
+
+// blame says whose fault an error is: a Pod may have many networks.
+func (a *Attachment) blame(err error) error {
+	if a.Network == "" {
+		return err
+	}
+	return fmt.Errorf("network %s (%s): %w", a.Network, a.IfName, err)
 }
 
 // Address is one address of an interface.

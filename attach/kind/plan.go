@@ -13,7 +13,7 @@ func plan(attachments []Attachment) ([]*job, error) {
 	for i := range attachments {
 		a := &attachments[i]
 		if err := checkAttachment(a); err != nil {
-			return nil, err
+			return nil, a.blame(err)
 		}
 		if names[a.IfName] {
 			return nil, NameTaken{IfName: a.IfName, By: "another attachment of the same Pod"}

@@ -98,7 +98,7 @@ func (t *transaction) turn(path, value string) error {
 func (t *transaction) prepare() error {
 	for _, j := range t.jobs {
 		if err := j.Spec.prepare(t, j); err != nil {
-			return err
+			return j.blame(err)
 		}
 	}
 	return nil

@@ -89,7 +89,7 @@ test-race: ## the same under the race detector
 
 .PHONY: test-tools
 test-tools:
-	cd tools && go test ./...
+	cd tools && go test -count=1 ./...
 
 .PHONY: test-lab
 test-lab: build image ## the lab's own tests and tsunagu in a real cluster

@@ -162,16 +162,30 @@ func (s *Server) takeAddresses(ctx context.Context, record Record, p *planned) e
 	if len(p.wants) == 0 {
 		return nil
 	}
-	taken, err := s.Addresses.Take(ctx, ipam.Owner{
+	owner := ipam.Owner{
 		Key:       ipam.Key{ContainerID: record.ContainerID, IfName: p.sel.IfName},
 		Namespace: record.Namespace, Pod: record.Pod, UID: record.UID, Network: p.net.Ref,
-	}, p.wants)
-	if err != nil {
-		return err
 	}
-	p.grants = append(taken, p.fixed...)
-	return nil
+	for began := time.Now(); ; {
+		taken, err := s.Addresses.Take(ctx, owner, p.wants)
+		if err == nil {
+			p.grants = append(taken, p.fixed...)
+			return nil
+		}
+		if ipam.ReasonOf(err) != ipam.Unavailable || ctx.Err() != nil || time.Since(began) > addressPatience {
+			return err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
+
+// addressPatience is how long an ADD waits for an API server that does not answer, when no address is at hand. Giving up at once would
+// make the runtime take the sandbox down and make it anew, which is more work for the same API server.
+const addressPatience = 8 * time.Second
 
 // undo takes everything back after a failed ADD, also when nobody waits any more. What cannot be taken back now is left to the sweep.
 func (s *Server) undo(ctx context.Context, record Record) {

@@ -13,8 +13,9 @@ type Statuses interface {
 	Report(ctx context.Context, pod Pod, status string) error
 }
 
-// mostReports bounds the requests that are under way at the same time.
-const mostReports = 8
+// mostReports bounds the requests that are under way at the same time: nobody waits for them, while ADDs that need an address may wait for
+// the same API server.
+const mostReports = 3
 
 // reports tell the API what Pods were attached to, beside the calls, and go on trying while the API server is away.
 type reports struct {

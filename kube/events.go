@@ -33,7 +33,8 @@ type Events struct {
 	node string
 	log  *slog.Logger
 
-	queue chan happening
+	warnings, notes chan happening
+
 	mu    sync.Mutex
 	seen  map[happening]*told
 	order []happening
@@ -55,7 +56,8 @@ type told struct {
 
 // NewEvents tells events of a node; Run writes them.
 func NewEvents(c *Client, node string, log *slog.Logger) *Events {
-	return &Events{core: c.Core, node: node, log: log, queue: make(chan happening, mostEvents), seen: map[happening]*told{}}
+	return &Events{core: c.Core, node: node, log: log, warnings: make(chan happening, mostEvents), notes: make(chan happening, mostEvents),
+		seen: map[happening]*told{}}
 }
 
 // Warn tells that something about a Pod is wrong (attach.Events). It does not wait.
@@ -91,37 +93,72 @@ func (e *Events) tell(pod attach.Pod, kind, reason, message string) {
 	if t.waiting {
 		return
 	}
+	queue := e.notes
+	if kind == corev1.EventTypeWarning {
+		queue = e.warnings
+	}
 	select {
-	case e.queue <- h:
+	case queue <- h:
 		t.waiting = true
 	default:
 		e.log.Warn("an event was dropped, too many wait", "pod", pod.String(), "reason", reason, "message", message)
 	}
 }
 
+// notePause is the pace of events that tell of success. When many Pods start at once they must not take the API server from those who
+// need an answer.
+const notePause = 50 * time.Millisecond
+
 // Run writes events until the context ends, and then the ones that wait, for two seconds at most. While the API server is away events
-// wait, and are counted.
+// wait, and are counted. Warnings go first.
 func (e *Events) Run(ctx context.Context) error {
+	pace := time.NewTicker(notePause)
+	defer pace.Stop()
+	due := e.notes
 	for {
 		select {
-		case h := <-e.queue:
-			for pause := 500 * time.Millisecond; !e.write(ctx, h) && ctx.Err() == nil; pause = min(2*pause, 5*time.Second) {
-				select {
-				case <-time.After(pause):
-				case <-ctx.Done():
-				}
-			}
+		case h := <-e.warnings:
+			e.insist(ctx, h)
+			continue
+		default:
+		}
+		select {
+		case h := <-e.warnings:
+			e.insist(ctx, h)
+		case h := <-due:
+			e.insist(ctx, h)
+			due = nil
+		case <-pace.C:
+			due = e.notes
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			for {
-				select {
-				case h := <-e.queue:
-					e.write(last, h)
-				default:
-					return nil
-				}
-			}
+			e.flush(context.WithoutCancel(ctx))
+			return nil
+		}
+	}
+}
+
+// insist writes an event when the API server answers. The end of ctx ends the trying, not the request.
+func (e *Events) insist(ctx context.Context, h happening) {
+	for pause := 500 * time.Millisecond; !e.write(context.WithoutCancel(ctx), h) && ctx.Err() == nil; pause = min(2*pause, 5*time.Second) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// flush writes what waits.
+func (e *Events) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		select {
+		case h := <-e.warnings:
+			e.write(ctx, h)
+		case h := <-e.notes:
+			e.write(ctx, h)
+		default:
+			return
 		}
 	}
 }
@@ -138,7 +175,7 @@ func (e *Events) write(ctx context.Context, h happening) bool {
 	t.waiting = false
 	e.mu.Unlock()
 
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	var err error
 	if now.written > 0 {

@@ -25,27 +25,19 @@ const confName = "00-tsunagu.conflist"
 
 // startAgent starts it as its DaemonSet does, and waits until it is ready and its CNI configuration is in place.
 func startAgent(ctx context.Context, programs Programs, work, kubeconfig string) (*agent, error) {
-	a, err := launchAgent(programs, work, kubeconfig, nodeName)
+	p, err := start("tsunagu-agent", work, []string{"NODE_NAME=" + nodeName, "POD_NAMESPACE=tsunagu-system", "PATH=" + programs.Product},
+		filepath.Join(programs.Product, "tsunagu-agent"), "--kubeconfig="+kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	return a, a.wait(60*time.Second, func() error {
+	a := &agent{p}
+	return a, p.wait(60*time.Second, func() error {
 		if _, err := a.get(ctx, "/readyz"); err != nil {
 			return err
 		}
 		_, err := os.Stat(filepath.Join("/etc/cni/net.d", confName))
 		return err
 	})
-}
-
-// launchAgent starts an agent for a node, in the network namespace of the calling thread.
-func launchAgent(programs Programs, work, kubeconfig, node string, flags ...string) (*agent, error) {
-	p, err := start("agent-"+node, work, []string{"NODE_NAME=" + node, "POD_NAMESPACE=tsunagu-system", "PATH=" + programs.Product},
-		append([]string{filepath.Join(programs.Product, "tsunagu-agent"), "--kubeconfig=" + kubeconfig}, flags...)...)
-	if err != nil {
-		return nil, err
-	}
-	return &agent{p}, nil
 }
 
 func (a *agent) get(ctx context.Context, path string) (string, error) {

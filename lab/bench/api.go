@@ -20,10 +20,8 @@ import (
 )
 
 const (
-	// agentURL is how agents reach the API server, from all nodes.
-	agentURL = "https://172.30.0.1:6443"
-	apiURL   = "https://127.0.0.1:6443"
-	etcdURL  = "http://127.0.0.1:2379"
+	apiURL  = "https://127.0.0.1:6443"
+	etcdURL = "http://127.0.0.1:2379"
 	// agentUser is the agent's name to the API server; the audit log keeps its requests only.
 	agentUser = "tsunagu-agent"
 	auditLog  = "/run/audit.log"
@@ -77,7 +75,7 @@ func startAPI(ctx context.Context, programs, work string) (*api, error) {
 	}
 	key := func(f string) string { return filepath.Join(keys, f) }
 	a.server, err = start("kube-apiserver", work, nil, filepath.Join(programs, "kube-apiserver"),
-		"--etcd-servers="+etcdURL, "--bind-address=0.0.0.0", "--secure-port=6443", "--advertise-address="+nodeAddresses[0].Addr().String(),
+		"--etcd-servers="+etcdURL, "--bind-address=127.0.0.1", "--secure-port=6443", "--advertise-address="+nodeAddresses[0].Addr().String(),
 		"--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.96.0.0/16",
 		"--authorization-mode=AlwaysAllow", "--anonymous-auth=false",
 		// Nobody makes service accounts here.
@@ -100,7 +98,7 @@ func (a *api) credentials(dir string) error {
 	if err := pki.WriteServiceAccountKey(dir); err != nil {
 		return err
 	}
-	server, err := ca.Issue(pki.Subject{Name: "kube-apiserver", DNS: []string{"localhost"}, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1"), nodeAddresses[0].Addr()}})
+	server, err := ca.Issue(pki.Subject{Name: "kube-apiserver", DNS: []string{"localhost"}, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
 	if err != nil {
 		return err
 	}
@@ -111,7 +109,7 @@ func (a *api) credentials(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := pki.WriteKubeconfig(a.kubeconfig, "bench", agentURL, agentUser, ca, agent); err != nil {
+	if err := pki.WriteKubeconfig(a.kubeconfig, "bench", apiURL, agentUser, ca, agent); err != nil {
 		return err
 	}
 	admin, err := ca.Issue(pki.Subject{Name: "bench", Groups: []string{"system:masters"}})

@@ -22,9 +22,6 @@ const boxEnv = "TSUNAGU_BENCH_BOX"
 // NodeNamespace is the name of the Box's own network namespace, which is the node's.
 const NodeNamespace = "tstbench"
 
-// hostProc is the host's /proc, in the working directory.
-const hostProc = "host-proc"
-
 // Inside gives the working directory when this process is in a Box.
 func Inside() (string, bool) {
 	dir := os.Getenv(boxEnv)
@@ -102,14 +99,6 @@ func furnish(work string) error {
 		return fmt.Errorf("making mounts private: %w", err)
 	}
 	type mount struct{ kind, at, options string }
-	// Kernel threads have no number in here: what they cost is read in the host's table.
-	outside := filepath.Join(work, hostProc)
-	if err := os.MkdirAll(outside, 0o755); err != nil {
-		return err
-	}
-	if err := unix.Mount("/proc", outside, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("keeping the host's /proc: %w", err)
-	}
 	mounts := []mount{
 		{"proc", "/proc", ""},
 		{"sysfs", "/sys", ""},

@@ -42,7 +42,7 @@ func (b *BurstSide) verb(name string, boxes []Sandbox, flight int, f func(Sandbo
 	times, errs := make(Sample, len(boxes)), make([]error, len(boxes))
 	work := make(chan int)
 	var crew sync.WaitGroup
-	cpuBefore, begin := busy(), time.Now()
+	cpuBefore, begin := busyTime(), time.Now()
 	for range flight {
 		crew.Go(func() {
 			for i := range work {
@@ -58,7 +58,7 @@ func (b *BurstSide) verb(name string, boxes []Sandbox, flight int, f func(Sandbo
 	close(work)
 	crew.Wait()
 	took := time.Since(begin)
-	used := busy() - cpuBefore
+	used := busyTime() - cpuBefore
 	good := 0
 	for _, err := range errs {
 		if err == nil {

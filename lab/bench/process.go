@@ -118,8 +118,8 @@ func memory(pid int) (Memory, error) {
 }
 
 // cpu is the time that a process used, reading utime and stime, fields 14 and 15 of /proc/pid/stat, in ticks of 10 ms.
-func cpu(proc string, pid int) time.Duration {
-	b, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "stat"))
+func cpu(pid int) time.Duration {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0
 	}
@@ -132,8 +132,8 @@ func cpu(proc string, pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// busy is the time that all processors of the machine were not idle since boot (/proc/stat, in ticks of 10 ms).
-func busy() time.Duration {
+// busyTime is the time that all processors of the machine were not idle since boot (/proc/stat, in ticks of 10 ms).
+func busyTime() time.Duration {
 	b, _ := os.ReadFile("/proc/stat")
 	line, _, _ := strings.Cut(string(b), "\n")
 	var sum int64
@@ -170,6 +170,13 @@ func thisMachine() Machine {
 		}
 	}
 	return m
+}
+
+// busy tells that others used the machine when the run began.
+func (m Machine) busy() bool {
+	var minute float64
+	_, err := fmt.Sscan(m.Load, &minute)
+	return err == nil && minute > float64(m.Cores)/2
 }
 
 func load() string {

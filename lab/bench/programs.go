@@ -29,14 +29,26 @@ func Build(ctx context.Context, o Options, work string) error {
 		names = nil
 	}
 	for _, name := range names {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", product+"/", "./cmd/"+name)
-		cmd.Dir = o.Root
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w\n%s", name, err, strings.TrimSpace(string(out)))
+		if err := goTool(ctx, o.Root, "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", product+"/", "./cmd/"+name); err != nil {
+			return fmt.Errorf("building %s: %w", name, err)
+		}
+	}
+	if o.wants("packets") && o.Side == "" {
+		if err := goTool(ctx, o.Root, "test", "-c", "-o", filepath.Join(product, packetsTest), "./overlay"); err != nil {
+			return fmt.Errorf("building the benchmark of packets: %w", err)
 		}
 	}
 	return os.Symlink(kubernetes, filepath.Join(work, "kubernetes"))
+}
+
+func goTool(ctx context.Context, dir string, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
 }
 
 // BuiltIn gives the programs that Build made for a Box's working directory.

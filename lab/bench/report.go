@@ -55,6 +55,9 @@ func (f *Figures) Text() string {
 	m := f.Machine
 	fmt.Fprintf(&b, "tsunagu bench · %s · Linux %s · %d cores · %s\nload average %s at the beginning, %s at the end\n",
 		m.Date.Format("2006-01-02 15:04 MST"), m.Kernel, m.Cores, m.CPU, m.Load, m.LoadTo)
+	if m.busy() {
+		b.WriteString("The machine was busy with something else when the run began: ratios are of neighbours in time, but mistrust milliseconds and p99.\n")
+	}
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if f.Attach != nil {
 		f.Attach.text(&b, t)
@@ -70,8 +73,9 @@ func (f *Figures) Text() string {
 		fmt.Fprintf(&b, "\nThe agent: %.1f MiB resident at rest (%.1f anonymous), %.1f at the end, %.1f at most; %.1f s of CPU\nIts API requests to start: %s\n",
 			mib(f.AgentStart.Resident), mib(f.AgentStart.Anon), mib(f.AgentEnd.Resident), mib(f.AgentEnd.Peak), f.AgentCPU/1000, f.Requests)
 	}
-	if f.Packets != nil {
-		f.Packets.text(&b, t)
+	if len(f.Packets) > 0 {
+		fmt.Fprintf(&b, "\nPackets between Pods of two nodes: gpe is %s, plain routes without a tunnel, vxlan with forwarding entries\n%s\n",
+			Ours, strings.Join(f.Packets, "\n"))
 	}
 	if len(f.Targets) > 0 {
 		b.WriteString("\nTargets\n")
@@ -154,20 +158,6 @@ func (u *Burst) text(b *strings.Builder, t *tabwriter.Writer) {
 		fmt.Fprintf(b, "API requests of these %d ADDs and DELs: %s\n", u.Pods*u.Rounds, u.Requests)
 	}
 	stages(b, u.Stages)
-}
-
-func (p *Packets) text(b *strings.Builder, t *tabwriter.Writer) {
-	fmt.Fprintf(b, "\nPackets between Pods of two nodes, IPv4; %d rounds in turns; medians (processor time is of both ends and all between)\n", p.Rounds)
-	fmt.Fprintln(t, "\tMTU\tTCP Gbit/s\tleast\tmost\tCPU s/GB\tRTT µs p50\tp99\t")
-	for _, w := range p.Ways {
-		r := Rates(w.Gbits)
-		fmt.Fprintf(t, "%s\t%d\t%.2f\t%.2f\t%.2f\t%.3f\t%.0f\t%.0f\t\n", w.Name, w.MTU, median(r), r.least(), r.most(), median(w.CPU), w.RTT.P50*1000, w.RTT.P99*1000)
-	}
-	for _, w := range p.Ways[1:] {
-		r := p.Ratio[w.Name]
-		fmt.Fprintf(t, "%s / %s\t\t%.2f\t\t\t%.2f\t%.2f\t\t\n", oursWay, w.Name, r.Gbits, r.CPU, r.RTT)
-	}
-	t.Flush()
 }
 
 // stages tells where the agent says that time went.

@@ -14,7 +14,7 @@ type Figures struct {
 	Attach     *Sequential `json:"attach,omitempty"`
 	Burst      *Burst      `json:"burst,omitempty"`
 	Shim       *Shim       `json:"shim,omitempty"`
-	Packets    *Packets    `json:"packets,omitempty"`
+	Packets    []string    `json:"packets,omitempty"`
 	AgentStart *Memory     `json:"agentRest,omitempty"` // ready, before the first Pod
 	AgentEnd   *Memory     `json:"agentEnd,omitempty"`
 	AgentCPU   float64     `json:"agentCPUms,omitempty"`
@@ -83,18 +83,16 @@ func (w *World) measure(ctx context.Context, o Options, f *Figures) (err error) 
 			return err
 		}
 	}
-	if o.wants("packets") && w.agent != nil {
-		if f.Packets, err = w.Packets(ctx, o.Rounds, o.quick); err != nil {
-			return err
-		}
-	}
 	if w.agent != nil {
-		f.AgentCPU = milliseconds(cpu("/proc", w.agent.cmd.Process.Pid))
+		f.AgentCPU = milliseconds(cpu(w.agent.cmd.Process.Pid))
 		if f.AgentEnd, err = w.agent.memory(); err != nil {
 			return fmt.Errorf("the agent did not survive: %w\n%s", err, w.agent.tail())
 		}
 	}
-	return nil
+	if o.wants("packets") && o.Side == "" {
+		f.Packets, err = w.Packets(ctx, o)
+	}
+	return err
 }
 
 func (a *agent) memory() (*Memory, error) {

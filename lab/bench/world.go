@@ -12,11 +12,9 @@ import (
 type World struct {
 	api        *api
 	agent      *agent // nil when only the peer runs
-	other      *agent // on the second node, when packets are measured
 	contenders []*Contender
 	pods       []Pod
 	programs   Programs
-	work       string
 	log        io.Writer
 	began      time.Time
 }
@@ -26,9 +24,9 @@ type Programs struct{ Kubernetes, Product string }
 
 // raise makes the world, inside a Box.
 func raise(ctx context.Context, o Options, p Programs, log io.Writer) (*World, error) {
-	w := &World{programs: p, work: o.Work, log: log, began: time.Now()}
-	if err := furnish(o.Work); err != nil {
-		return w, err
+	w := &World{programs: p, log: log, began: time.Now()}
+	if err := furnish(o.Work); err != nil || o.Only == "packets" {
+		return w, err // those make their own nodes
 	}
 	if err := wire(); err != nil {
 		return w, err
@@ -67,10 +65,8 @@ func raise(ctx context.Context, o Options, p Programs, log io.Writer) (*World, e
 
 // end stops the programs. The rest goes with the Box.
 func (w *World) end() {
-	for _, a := range []*agent{w.other, w.agent} {
-		if a != nil {
-			a.stop()
-		}
+	if w.agent != nil {
+		w.agent.stop()
 	}
 	w.api.stop()
 }

@@ -144,13 +144,14 @@ func (a *Allocator) claim(ctx context.Context, p Pool) error {
 }
 
 // candidate chooses where to claim: the lowest address of the pool that
-// nobody is known to have, and after a look at all blocks one of the lowest
-// few, so that nodes that look at the same time choose differently.
+// nobody is known to have. In a large pool, and after a look at all blocks, it
+// is one of the lowest few, so that nodes that look at the same time choose
+// differently.
 func (a *Allocator) candidate(p *Pool, seen *exhausted) (netip.Addr, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	most := 1
-	if seen != nil {
+	if seen != nil || p.Size() > strictSize {
 		most = min(2*a.nodes, 64)
 	}
 	s, now := a.space(p.Domain), time.Now()
@@ -225,6 +226,9 @@ func (a *Allocator) claimAt(ctx context.Context, p *Pool, x netip.Addr) (bool, e
 		return false, unavailable("lease addresses of pool "+p.Name, err)
 	}
 	l := a.enter(b)
+	if l == nil {
+		return false, a.discard(ctx, b)
+	}
 	if err := a.confirm(ctx, l, &region); err != nil {
 		return false, unavailable("lease addresses of pool "+p.Name, err)
 	}
@@ -237,13 +241,19 @@ func (a *Allocator) claimAt(ctx context.Context, p *Pool, x netip.Addr) (bool, e
 // unasked.
 const takenFor = 20 * time.Second
 
-// enter keeps a block of ours that is not confirmed yet.
+// enter keeps a block of ours that is not confirmed yet. It is nil if another
+// block of ours, of another unit, covers some of the same addresses: then this
+// one is a create that arrived late, after its region had changed, and nothing
+// of it was ever used.
 func (a *Allocator) enter(b Block) *lease {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.space(b.Domain)
 	if l := s.find(b.Prefix.Addr()); l != nil && l.prefix == b.Prefix && l.uid == b.UID {
 		return l
+	}
+	if s.overlaps(b.Prefix) {
+		return nil
 	}
 	l := newLease(b.Domain, b.Prefix, b.UID, unconfirmed, time.Now())
 	l.holes = b.Holes
@@ -253,10 +263,28 @@ func (a *Allocator) enter(b Block) *lease {
 	return l
 }
 
+// discard deletes the object of a block that enter did not want.
+func (a *Allocator) discard(ctx context.Context, b Block) error {
+	err := a.Store.DeleteBlock(ctx, b.Name, b.UID)
+	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.suspect[b.Name] = struct{}{}
+	return fmt.Errorf("give back block %s: %w", b.Name, err)
+}
+
 // region is the region of an address, created if there is none.
 func (a *Allocator) region(ctx context.Context, p *Pool, x netip.Addr) (Region, error) {
 	prefix := regionOf(x)
 	name := objectName(p.Domain, prefix.Addr())
+	a.mu.Lock()
+	r, known := a.space(p.Domain).regions[prefix.Addr()]
+	a.mu.Unlock()
+	if known {
+		return r, nil // confirm looks whether it is still so
+	}
 	r, err := a.Store.GetRegion(ctx, name)
 	if errors.Is(err, ErrNotFound) {
 		a.mu.Lock()
@@ -270,7 +298,11 @@ func (a *Allocator) region(ctx context.Context, p *Pool, x netip.Addr) (Region, 
 		return r, unavailable("lease addresses of pool "+p.Name, err)
 	}
 	a.mu.Lock()
-	a.space(p.Domain).units[prefix.Addr()] = r.Unit
+	s := a.space(p.Domain)
+	s.units[prefix.Addr()] = r.Unit
+	if !r.Draining {
+		s.regions[prefix.Addr()] = r
+	}
 	a.mu.Unlock()
 	return r, nil
 }
@@ -312,6 +344,7 @@ func (a *Allocator) withdraw(ctx context.Context, l *lease) error {
 	a.mu.Lock()
 	s := a.space(l.domain)
 	delete(s.units, regionOf(l.start()).Addr())
+	delete(s.regions, regionOf(l.start()).Addr())
 	a.reunite(l)
 	if l.used != 0 {
 		a.mu.Unlock()

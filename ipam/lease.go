@@ -39,6 +39,7 @@ type lease struct {
 	idle      time.Time // since when nothing was used
 	changed   time.Time // since when the object's counts are old; zero: they are right
 	requested bool      // somebody asks for an address of it
+	served    bool      // an address of it was used once
 }
 
 func newLease(domain string, prefix netip.Prefix, uid string, s standing, now time.Time) *lease {
@@ -110,6 +111,7 @@ func (l *lease) take(place int, now time.Time) {
 // give takes the mark off.
 func (l *lease) give(place int, now time.Time) {
 	l.used &^= 1 << place
+	l.served = true
 	l.order = append(l.order, uint8(place))
 	if l.used == 0 {
 		l.idle = now

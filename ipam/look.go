@@ -47,7 +47,11 @@ func (a *Allocator) look(ctx context.Context, p Pool) (*exhausted, error) {
 		}
 	}
 	for _, b := range blocks {
-		s.units[regionOf(b.Prefix.Addr()).Addr()] = unitOf(b.Prefix)
+		at := regionOf(b.Prefix.Addr()).Addr()
+		s.units[at] = unitOf(b.Prefix)
+		if s.regions[at].Unit != unitOf(b.Prefix) {
+			delete(s.regions, at)
+		}
 		if b.NodeUID != a.NodeUID {
 			s.taken[b.Prefix.Addr()] = now.Add(takenFor)
 		} else if s.find(b.Prefix.Addr()) == nil {

@@ -35,7 +35,10 @@ func (a *Allocator) verify(ctx context.Context, name string) error {
 		return a.confirm(ctx, l, nil)
 	case err == nil && b.NodeUID == a.NodeUID:
 		a.mu.Unlock()
-		return a.confirm(ctx, a.enter(b), nil)
+		if l = a.enter(b); l == nil {
+			return a.discard(ctx, b)
+		}
+		return a.confirm(ctx, l, nil)
 	case l == nil || l.standing == leaving:
 		a.mu.Unlock()
 		return nil

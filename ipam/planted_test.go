@@ -112,7 +112,10 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		{"no look for the block of a static address", store(func(s ipam.Store) ipam.Store { return rash{s} })},
 		{"a block that exists is taken for ours", store(func(s ipam.Store) ipam.Store { return greedy{s} })},
 		{"the node's name is trusted instead of its UID", store(func(s ipam.Store) ipam.Store { return namesake{s} })},
-		{"a region is believed to keep its unit", store(func(s ipam.Store) ipam.Store { return settled{s, new(sync.Map)} })},
+		{"a region is believed to keep its unit", func(w *world) {
+			w.unsettled, w.pods = true, 6
+			w.wrap = func(s ipam.Store) ipam.Store { return settled{s, new(sync.Map)} }
+		}},
 		{"the reply goes out before the log has it", log("h/")},
 		{"addresses are freed in the log only", store(func(s ipam.Store) ipam.Store { return leaky{s} })},
 	} {

@@ -80,6 +80,8 @@ func (a *Allocator) giveBack() {
 			}
 			rest := spareRest
 			switch {
+			case l.unit == 1 && l.served:
+				rest = 0 // there are few of them: others may wait
 			case l.unit == 1 || now.Sub(s.wanted) < generous:
 				rest = settleTime
 			case !kept && len(s.open) == 1:

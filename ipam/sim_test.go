@@ -61,14 +61,16 @@ func (o *oracle) end(domain string, grants []ipam.Grant, who string) {
 // world is a cluster in which everything that may go wrong does. Time is
 // virtual and all chance comes from the seed.
 type world struct {
-	t      *testing.T
-	seed   uint64
-	nodes  int
-	pods   int // lives of Pods per node
-	calm   bool
-	quiet  bool // a planted bug may make any step fail
-	store  *iptest.Store
-	oracle oracle
+	t     *testing.T
+	seed  uint64
+	nodes int
+	pods  int // lives of Pods per node
+	calm  bool
+	quiet bool // a planted bug may make any step fail
+	// unsettled: regions go and come back with other units all the time.
+	unsettled bool
+	store     *iptest.Store
+	oracle    oracle
 	// wrap plants a bug between the allocator and what it rests on.
 	wrap    func(ipam.Store) ipam.Store
 	wrapLog func(ipam.Log) ipam.Log
@@ -335,7 +337,11 @@ func (w *world) run() (duplicates, leaks []string) {
 		for worker := range 4 {
 			lives.Go(func() {
 				for i := range w.pods {
-					time.Sleep(w.pause(500*time.Millisecond, h.name, fmt.Sprint(worker)))
+					rest := 500 * time.Millisecond
+					if w.unsettled {
+						rest = 20 * time.Second // so that regions are empty at times
+					}
+					time.Sleep(w.pause(rest, h.name, fmt.Sprint(worker)))
 					w.live(h, worker*1000+i)
 				}
 			})
@@ -350,7 +356,15 @@ func (w *world) run() (duplicates, leaks []string) {
 				return
 			case <-time.After(w.pause(2*time.Second, "killer")):
 				h := hosts[w.under(len(hosts), "killed")]
-				switch n := w.under(100, "how"); {
+				n := w.under(100, "how")
+				if w.unsettled {
+					hosts[n%len(hosts)].agent().SetNodes(1 + n%4*8)
+					n = 8 + n%32
+					for i := range 4 {
+						w.retire(i)
+					}
+				}
+				switch {
 				case n < 8:
 					h.reboot()
 				case n < 30:
@@ -415,7 +429,7 @@ var (
 func TestSimulation(t *testing.T) {
 	for seed := *firstSeed; seed < *firstSeed+*seeds; seed++ {
 		synctest.Test(t, func(t *testing.T) {
-			w := &world{t: t, seed: uint64(seed), nodes: 2 + seed%4, pods: 12}
+			w := &world{t: t, seed: uint64(seed), nodes: 2 + seed%4, pods: 12, unsettled: seed%3 == 2}
 			duplicates, leaks := w.run()
 			for _, d := range duplicates {
 				t.Errorf("seed %d: duplicate: %s", seed, d)

@@ -14,7 +14,8 @@ type space struct {
 	// address, so that a take looks at few however many are held.
 	leases, open []*lease
 	// units of regions that were seen. A hint: each claim verifies it.
-	units map[netip.Addr]int
+	units   map[netip.Addr]int
+	regions map[netip.Addr]Region
 	// taken are blocks that others were seen to have, and until when that is
 	// believed. A hint: each claim is a create.
 	taken map[netip.Addr]time.Time
@@ -23,7 +24,7 @@ type space struct {
 }
 
 func newSpace(domain string) *space {
-	return &space{domain: domain, units: map[netip.Addr]int{}, taken: map[netip.Addr]time.Time{}}
+	return &space{domain: domain, units: map[netip.Addr]int{}, regions: map[netip.Addr]Region{}, taken: map[netip.Addr]time.Time{}}
 }
 
 func byStart(l *lease, a netip.Addr) int { return l.start().Compare(a) }
@@ -38,6 +39,17 @@ func (s *space) find(a netip.Addr) *lease {
 		return s.leases[i]
 	}
 	return nil
+}
+
+// overlaps tells whether a lease of another size covers addresses of a block.
+func (s *space) overlaps(block netip.Prefix) bool {
+	i, _ := slices.BinarySearchFunc(s.leases, block.Addr(), byStart)
+	for _, at := range []int{i - 1, i} {
+		if at >= 0 && at < len(s.leases) && s.leases[at].prefix != block && s.leases[at].prefix.Overlaps(block) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *space) add(l *lease) {

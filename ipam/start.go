@@ -96,8 +96,17 @@ func (a *Allocator) sync(ctx context.Context) error {
 			leavers[name] = string(value)
 		}
 	})
+	if blocks, err = a.withoutLate(ctx, blocks); err != nil {
+		return err
+	}
 	for _, b := range blocks {
 		l := a.enter(b)
+		if l == nil {
+			if err := a.discard(ctx, b); err != nil {
+				return err
+			}
+			continue
+		}
 		if leavers[b.Name] == b.UID {
 			a.mu.Lock()
 			l.standing = leaving
@@ -127,6 +136,32 @@ func (a *Allocator) sync(ctx context.Context) error {
 	a.started = true
 	a.mu.Unlock()
 	return nil
+}
+
+// withoutLate gives back those of our blocks that overlap another of ours: of
+// the two the one that has not its region's unit arrived late and was never
+// used.
+func (a *Allocator) withoutLate(ctx context.Context, blocks []Block) ([]Block, error) {
+	var kept []Block
+	for i, b := range blocks {
+		overlaps := slices.ContainsFunc(blocks, func(x Block) bool {
+			return x.Domain == b.Domain && x.Prefix != b.Prefix && x.Prefix.Overlaps(b.Prefix)
+		})
+		if overlaps {
+			r, err := a.Store.GetRegion(ctx, objectName(b.Domain, regionOf(b.Prefix.Addr()).Addr()))
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				return nil, fmt.Errorf("look at the region of block %s: %w", b.Name, err)
+			}
+			if err == nil && r.Unit != unitOf(b.Prefix) {
+				if err := a.discard(ctx, blocks[i]); err != nil {
+					return nil, err
+				}
+				continue
+			}
+		}
+		kept = append(kept, b)
+	}
+	return kept, nil
 }
 
 func (a *Allocator) byDomain() map[string][]*lease {
@@ -266,6 +301,11 @@ func (a *Allocator) reclaimBlock(ctx context.Context, domain string, x netip.Add
 		a.Logger.Error("address in use here lies in a block of another node", "address", x, "domain", domain, "block", created.Prefix, "node", created.Node)
 		return nil
 	}
-	a.enter(created)
+	if a.enter(created) == nil {
+		a.mu.Lock()
+		a.evicted[spot{domain, x}] = struct{}{}
+		a.mu.Unlock()
+		return a.discard(ctx, created)
+	}
 	return nil
 }

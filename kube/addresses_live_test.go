@@ -53,11 +53,15 @@ func TestLiveStoreConforms(t *testing.T) {
 	iptest.Conform(t, s, domain)
 }
 
-// The allocators of fifty nodes share a /28 on a real API server.
+// The allocators of fifty nodes share a subnet on a real API server.
 func TestLiveFiftyNodes(t *testing.T) {
-	s, domain := live(t, "store"), unique()
-	t.Cleanup(func() { sweep(t, s, domain) })
-	iptest.Share(t, func(string) ipam.Store { return s }, domain, 50, 4)
+	for _, cidr := range []string{"10.77.0.0/28", "10.77.0.0/24", "10.77.0.0/16"} {
+		t.Run(cidr, func(t *testing.T) {
+			s, domain := live(t, "store"), unique()
+			t.Cleanup(func() { sweep(t, s, domain) })
+			iptest.Share(t, func(string) ipam.Store { return s }, domain, cidr, 50, 4)
+		})
+	}
 }
 
 func sweep(t *testing.T, s *Addresses, domain string) {

@@ -12,11 +12,11 @@ import (
 	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
-// Share lets nodes share 14 addresses of a domain, each for so many Pods one
+// Share lets nodes share a subnet in a domain, each for so many Pods one
 // after the other, and fails if an address has two users or somebody waits
 // for a minute. store is a node's way to what they agree by.
-func Share(t *testing.T, store func(node string) ipam.Store, domain string, nodes, pods int) {
-	pool := ipam.Pool{Name: domain, Domain: domain, Prefix: netip.MustParsePrefix("10.77.0.0/28")}
+func Share(t *testing.T, store func(node string) ipam.Store, domain, cidr string, nodes, pods int) {
+	pool := ipam.Pool{Name: domain, Domain: domain, Prefix: netip.MustParsePrefix(cidr)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	defer running.Wait()

@@ -93,6 +93,14 @@ func newSegment(t testing.TB, name string, mtu int, families ...string) *segment
 		}
 		s.nodes = append(s.nodes, n)
 	}
+	// Ports of a bridge forward only when the kernel has come round to noticing that their link is up, within a second or so.
+	for _, n := range s.nodes {
+		for family, gateway := range map[string]string{"4": "192.168.7.254", "6": "fd07::fe"} {
+			if strings.Contains(n.families, family) {
+				eventually(t, n.part()+" to reach "+gateway, 20*time.Second, func() bool { _, ok := s.pings(n.part(), gateway, 56, ""); return ok })
+			}
+		}
+	}
 	return s
 }
 
@@ -109,16 +117,14 @@ func (n *node) pod() string  { return fmt.Sprintf("p%d", n.i) }
 func (n *node) addPod(mtu int) {
 	s := n.segment
 	s.create(n.pod())
-	s.sh(n.part(), fmt.Sprintf(`ip link add tsupod mtu %[1]d type veth peer name eth0 mtu %[1]d netns %[2]s
+	s.sh(n.part(), fmt.Sprintf(`ip link add tsupod mtu %[1]d type veth peer name eth0 mtu %[1]d address 0a:58:0a:f4:00:0%[3]d netns %[2]s
 		ip link set tsupod address ee:ee:ee:ee:ee:ee; ip link set tsupod up
 		echo 0 > /proc/sys/net/ipv4/conf/tsupod/rp_filter
-		ip route add 10.244.%[3]d.5/32 dev tsupod proto 84; ip route add fd00:%[3]d::5/128 dev tsupod proto 84`, mtu, s.name(n.pod()), n.i))
+		ip route add 10.244.%[3]d.5/32 dev tsupod proto 84; ip route add fd00:%[3]d::5/128 dev tsupod proto 84
+		ip neigh add 10.244.%[3]d.5 lladdr 0a:58:0a:f4:00:0%[3]d dev tsupod nud permanent; ip neigh add fd00:%[3]d::5 lladdr 0a:58:0a:f4:00:0%[3]d dev tsupod nud permanent`, mtu, s.name(n.pod()), n.i))
 	s.sh(n.pod(), fmt.Sprintf(`ip link set eth0 up; ip addr add 10.244.%[1]d.5/32 dev eth0; ip addr add fd00:%[1]d::5/128 dev eth0 nodad
 		ip neigh add 169.254.1.1 lladdr ee:ee:ee:ee:ee:ee dev eth0 nud permanent; ip route add default via 169.254.1.1 dev eth0 onlink
 		ip neigh add fe80::1 lladdr ee:ee:ee:ee:ee:ee dev eth0 nud permanent; ip route add default via fe80::1 dev eth0`, n.i))
-	if mac := s.sh(n.pod(), "ip -o link show eth0 | sed 's/.*ether \\([^ ]*\\) .*/\\1/'"); mac != "" {
-		s.sh(n.part(), fmt.Sprintf("ip neigh add 10.244.%[1]d.5 lladdr %[2]s dev tsupod nud permanent; ip neigh add fd00:%[1]d::5 lladdr %[2]s dev tsupod nud permanent", n.i, mac))
-	}
 }
 
 // info is the node as the cluster sees it.

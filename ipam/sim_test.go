@@ -78,6 +78,7 @@ type world struct {
 	mu    sync.Mutex
 	dead  map[string]bool
 	alive map[string]string // host by sandbox
+	away  time.Time         // until when the API server is away
 	over  bool              // no more faults
 }
 
@@ -108,6 +109,8 @@ func (w *world) gate(ctx context.Context, c iptest.Call, deed func() error) erro
 	}
 	switch fate := w.under(100, what, "fate"); {
 	case w.isOver():
+	case w.isAway():
+		return errLost
 	case fate < 2:
 		return errLost // the request never arrived
 	case fate < 4:
@@ -150,6 +153,12 @@ func (w *world) exists(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.alive[id] != ""
+}
+
+func (w *world) isAway() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Before(w.away)
 }
 
 func (w *world) isOver() bool {
@@ -373,6 +382,10 @@ func (w *world) run() (duplicates, leaks []string) {
 					h.agent().SetNodes(1 + n%7)
 				case n < 50:
 					h.sweep()
+				case n < 55:
+					w.mu.Lock()
+					w.away = time.Now().Add(20 * time.Second)
+					w.mu.Unlock()
 				default:
 					h.kill()
 					h.boot()

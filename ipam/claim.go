@@ -62,7 +62,8 @@ func (a *Allocator) claimFor(ctx context.Context, s *poolState, more int) error 
 	for n := 0; ; n++ {
 		a.mu.Lock()
 		p := s.pool
-		short := s.waiting + more - a.space(p.Domain).count(&p)
+		want := s.waiting + more
+		short := want - a.space(p.Domain).count(&p, want)
 		a.mu.Unlock()
 		if short <= 0 {
 			return nil
@@ -93,7 +94,7 @@ func (a *Allocator) prefetch(p *Pool, now time.Time) {
 	if now.Sub(sp.wanted) < generous {
 		return // others have too few
 	}
-	if sp.count(p) > unit/4 {
+	if sp.count(p, unit/4+1) > unit/4 {
 		return
 	}
 	s.quiet = now.Add(prefetchRest)

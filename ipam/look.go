@@ -95,6 +95,19 @@ func (e *exhausted) leaves(m uint64, b netip.Prefix) bool {
 	return false
 }
 
+// recount brings the numbers of other nodes up to date with blocks that were
+// read since.
+func (e *exhausted) recount(blocks []Block) *exhausted {
+	fresh := *e
+	fresh.used = map[string]int{e.node: e.used[e.node]}
+	for _, b := range blocks {
+		if b.Node != e.node {
+			fresh.used[b.Node] += bits.OnesCount64(b.Used & e.pool.mask(b.Prefix) &^ b.Holes)
+		}
+	}
+	return &fresh
+}
+
 func (e *exhausted) Error() string { return e.refusal().Error() }
 
 // refusal says how full the pool is and who has it.

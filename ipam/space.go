@@ -106,10 +106,11 @@ func (s *space) first(p *Pool) int {
 	return i
 }
 
-// count is the number of addresses of the pool that are free here.
-func (s *space) count(p *Pool) (free int) {
+// count is the number of addresses of the pool that are free here; it stops
+// counting when there are enough.
+func (s *space) count(p *Pool, enough int) (free int) {
 	for _, l := range s.open[s.first(p):] {
-		if !l.prefix.Overlaps(p.Prefix) {
+		if free >= enough || !l.prefix.Overlaps(p.Prefix) {
 			break
 		}
 		free += bits.OnesCount64(l.free() & p.mask(l.prefix))

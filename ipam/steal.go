@@ -13,7 +13,7 @@ import (
 // uses none of it. What is known of use may be old; each answer of an owner
 // brings it up to date.
 func (a *Allocator) steal(ctx context.Context, owner Owner, p *Pool, e *exhausted) (slot, error) {
-	const tries = 6
+	const tries = 16
 	blocks := slices.Clone(e.blocks)
 	for range tries {
 		i, x := a.victim(p, e, blocks)
@@ -39,7 +39,7 @@ func (a *Allocator) steal(ctx context.Context, owner Owner, p *Pool, e *exhauste
 		now.Used |= 1 << placeIn(now.Prefix, x)
 		blocks[i] = now
 	}
-	return slot{}, e.refusal()
+	return slot{}, e.recount(blocks).refusal()
 }
 
 // victim chooses an address to ask for: of a block that seems unused, else of

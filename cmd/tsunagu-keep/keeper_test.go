@@ -44,9 +44,7 @@ func TestSignalEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() {
-		if f, err := os.Open(ready); err == nil { // opens when the script does
-			f.Close()
-		}
+		os.ReadFile(ready) // ends when the script has written
 		signals <- syscall.SIGTERM
 	}()
 	k := keeper{argv: []string{"/bin/sh", "-c", `trap 'exit 7' TERM; echo >` + ready + `; while :; do sleep 0.05; done`}, signals: signals, said: &bytes.Buffer{}}

@@ -2,7 +2,6 @@ package ipam
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -67,7 +66,7 @@ func (a *Allocator) Run(ctx context.Context) error {
 // asks other nodes too: two that wait for each other would both wait in vain.
 func (a *Allocator) answerAll(ctx context.Context) {
 	for {
-		for _, name := range drain(a, a.asked) {
+		for _, name := range a.todo(a.asked) {
 			call, cancel := context.WithTimeout(ctx, callTime)
 			err := a.locked(name, func(c context.Context) error { return a.answer(c, name) }, a.asked)(call)
 			cancel()
@@ -86,23 +85,24 @@ func (a *Allocator) answerAll(ctx context.Context) {
 
 // maintain does all that is due once.
 func (a *Allocator) maintain(ctx context.Context) error {
-	var failed error
+	var first error
+	more, hangs := 0, false
 	do := func(doing string, f func(context.Context) error) {
-		if failed != nil || ctx.Err() != nil {
+		// A server that does not answer would take up the time call by call;
+		// one thing that fails must not keep the others from being done.
+		if hangs || ctx.Err() != nil {
 			return
 		}
 		call, cancel := context.WithTimeout(ctx, callTime)
 		defer cancel()
 		if err := f(call); err != nil {
-			err = fmt.Errorf("%s: %w", doing, err)
-			if errors.Is(err, ErrForbidden) {
-				a.Logger.Error("upkeep of address blocks", "error", err)
-				return // the next may be allowed
+			if more++; first == nil {
+				first = fmt.Errorf("%s: %w", doing, err)
 			}
-			failed = err
+			hangs = call.Err() != nil
 		}
 	}
-	for _, name := range drain(a, a.suspect) {
+	for _, name := range a.todo(a.suspect) {
 		do("look after block "+name, a.locked(name, func(c context.Context) error { return a.verify(c, name) }, a.suspect))
 	}
 	if a.due("bound", boundRest) {
@@ -132,7 +132,10 @@ func (a *Allocator) maintain(ctx context.Context) error {
 		}
 	}
 	a.flushSome(do)
-	return failed
+	if more > 1 {
+		return fmt.Errorf("%w, and %d more", first, more-1)
+	}
+	return first
 }
 
 // flushSome writes the counts of one block a second.
@@ -155,11 +158,14 @@ func (a *Allocator) oldest(of []*lease) *lease {
 	return slices.MinFunc(of, func(x, y *lease) int { return x.changed.Compare(y.changed) })
 }
 
-// locked does something while nobody else works on the object; if it fails
-// the name is put back into the set.
+// locked does something while nobody else works on the object. The name is
+// taken out of the set, and put back if it fails.
 func (a *Allocator) locked(name string, f func(context.Context) error, back map[string]struct{}) func(context.Context) error {
 	return func(ctx context.Context) error {
 		unlock, err := a.lockName(ctx, name)
+		a.mu.Lock()
+		delete(back, name)
+		a.mu.Unlock()
 		if err == nil {
 			err = f(ctx)
 			unlock()
@@ -173,13 +179,11 @@ func (a *Allocator) locked(name string, f func(context.Context) error, back map[
 	}
 }
 
-// drain empties a set and returns what was in it.
-func drain(a *Allocator, set map[string]struct{}) []string {
+// todo is the work of a set; locked takes each name out as it begins.
+func (a *Allocator) todo(set map[string]struct{}) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := slices.Sorted(maps.Keys(set))
-	clear(set)
-	return out
+	return slices.Sorted(maps.Keys(set))
 }
 
 // leases are those that match, always in the same order, so that a simulation

@@ -19,7 +19,7 @@ func (o *Overlay) watchLinks(ctx context.Context) {
 		}
 		o.loop.Kick() // something may have changed before
 		return m.Run(ctx, func(e route.Event) {
-			if concerns(e) {
+			if concerns(e) && (e.About != route.OfLink || o.standsOn(e.Name)) {
 				o.loop.Kick()
 			}
 		})
@@ -54,4 +54,12 @@ func concerns(e route.Event) bool {
 		return e.Main && !e.Dst.IsSingleIP() && !e.Dst.Addr().IsLinkLocalUnicast() && (e.Protocol == route.Protocol || !e.Gone)
 	}
 	return true
+}
+
+// standsOn tells whether a link is the tunnel or what packets between nodes leave by. Others change with every Pod that has an interface on
+// them: a macvlan switches its uplink's flags. Before the first pass every link may be it.
+func (o *Overlay) standsOn(name string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.last == nil || name == Device || name == o.status.Underlay
 }

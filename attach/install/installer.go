@@ -30,6 +30,10 @@ type Installer struct {
 	mu     sync.Mutex
 	want   Want
 	shadow string // as last reported
+	// read is the shim as it was when last read, readShim what was in it: it
+	// is read again when it looks different, not every second.
+	read     os.FileInfo
+	readShim []byte
 }
 
 // New returns an Installer that has not done anything yet.
@@ -107,9 +111,17 @@ func (i *Installer) observe() (Have, error) {
 	}
 	for _, b := range bins {
 		if b == ShimName {
-			have.Shim, err = contents(i.shim())
+			info, err := os.Lstat(i.shim())
+			if err != nil || !same(info, i.read) {
+				i.readShim, err = contents(i.shim())
+				i.read = info
+			}
+			if err != nil {
+				i.read = nil
+			}
 			note("read "+i.shim(), i.places.BinDir, err)
-			if info, err := os.Stat(i.shim()); err == nil {
+			have.Shim = i.readShim
+			if info != nil {
 				have.ShimRuns = info.Mode().Perm() == 0o755
 			}
 		}
@@ -121,6 +133,11 @@ func (i *Installer) observe() (Have, error) {
 	have.Kept, err = contents(i.kept())
 	note("read "+i.kept(), i.places.ConfDir, err)
 	return have, errors.Join(errs...)
+}
+
+// same tells whether a file is unchanged.
+func same(a, b os.FileInfo) bool {
+	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 func (i *Installer) apply(s Step, have Have) error {

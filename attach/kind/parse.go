@@ -3,11 +3,11 @@ package kind
 import "slices"
 
 // Known tells whether a CNI plugin type is built in.
-func Known(typ string) bool { return slices.Contains(Names(), typ) }
+func Known(typ string) bool { return typ == "pod" || slices.Contains(Names(), typ) }
 
-// Names lists the built-in types in order.
+// Names lists the built-in types that a network's configuration may name, in order. "pod" is not one of them: it is the pod network's own.
 func Names() []string {
-	return []string{"bridge", "host-device", "loopback", "macvlan", "pod", "ptp"}
+	return []string{"bridge", "host-device", "loopback", "macvlan", "ptp"}
 }
 
 // Parse reads the configuration of one plugin. Errors are Refusals: UnknownKind, BadConfig, Unsupported.

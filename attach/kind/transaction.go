@@ -22,6 +22,7 @@ type transaction struct {
 
 	knobs     []*link.Knob    // sysctls to put back
 	announcer *wire.Announcer // nil when nothing is to be announced by IPv6
+	announced []announcement  // by it
 
 	lockedBridges bool
 	bridges       []string     // made by this call
@@ -273,6 +274,7 @@ func (t *transaction) announce() error {
 				err = t.pod.Apply(link.Announce4(j.IfName, j.inside.Index, ip))
 			} else {
 				err = t.announcer.Announce6(j.inside.Index, ip, j.inside.MAC)
+				t.announced = append(t.announced, announcement{j.inside.Index, ip, j.inside.MAC})
 			}
 			if err != nil {
 				t.log.Debug("address not announced", "interface", j.IfName, "address", a.Prefix, "cause", err)
@@ -290,7 +292,11 @@ func (t *transaction) leave() {
 			t.log.Warn("sysctl not put back", "namespace", t.ns.Path(), "cause", err)
 		}
 	}
-	if t.announcer != nil {
+	switch {
+	case t.announcer == nil:
+	case len(t.announced) > 0:
+		t.repeaters.start(t.ns.Path(), t.announcer, t.announced, &t.tasks)
+	default:
 		t.announcer.Close()
 	}
 	if t.pod != nil {
@@ -300,6 +306,7 @@ func (t *transaction) leave() {
 
 // undo removes everything this call has made. It returns what it could not do.
 func (t *transaction) undo() error {
+	t.announced = nil
 	if t.pod == nil {
 		return nil
 	}

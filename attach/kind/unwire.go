@@ -17,6 +17,9 @@ func (w *Wirer) Unwire(ctx context.Context, nsPath string, records []Record) err
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("unwire %s: %w", nsPath, context.Cause(ctx))
 	}
+	if nsPath != "" {
+		w.repeaters.hush(nsPath)
+	}
 	node, err := w.borrow()
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ type Wirer struct {
 	reap  chan struct{}   // one token per removal the kernel is still busy with
 	tasks sync.WaitGroup  // those removals
 
+	repeaters  repeaters
 	bridging   sync.Mutex // held while bridges and their ports are made or removed
 	forwarding [2]forwarder
 	fault      func(step string) error // of tests: fails after a step
@@ -57,6 +58,7 @@ func New(hostNS string, log *slog.Logger) (*Wirer, error) {
 
 // Close waits for removals that are under way and gives the sockets back. Interfaces stay.
 func (w *Wirer) Close() error {
+	w.repeaters.hush("")
 	w.tasks.Wait()
 	for {
 		select {

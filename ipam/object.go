@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -56,15 +57,37 @@ type HoleRequest struct {
 // answerCut is the answer that says yes. The hole itself is the proof.
 const answerCut = "cut"
 
-// Address is one address bound by an object of its own.
+// Address is one address bound by an object of its own: to an interface, to a
+// claim (whether an interface uses it now or not), or to nobody, because it is
+// reserved or a stranger uses it.
 type Address struct {
 	Meta
 	Domain  string
 	Address netip.Addr
 	Pool    string
+	// Node, NodeUID and Owner are the interface that uses it now; empty while
+	// none does.
 	Node    string
 	NodeUID string
 	Owner   Owner
+	Claim   ClaimRef
+	// Reserved says in words why it is kept from Pods.
+	Reserved   string
+	Quarantine *Quarantine
+	// Origin is set if the interface was not made by tsunagu: it was imported.
+	Origin string
+}
+
+// ClaimRef is the identity of an IPClaim; the zero value is none.
+type ClaimRef struct{ Namespace, Name, UID string }
+
+// Quarantine is what is known of a stranger that uses an address.
+type Quarantine struct {
+	MAC  string
+	Node string
+	// Lasts is counted from Seen.
+	Lasts time.Duration
+	Seen  time.Time
 }
 
 func newRegion(domain string, prefix netip.Prefix, unit int) Region {
@@ -140,7 +163,10 @@ func (a Address) Object() *v1alpha1.IPAddress {
 	o.Spec = v1alpha1.IPAddressSpec{Domain: a.Domain, Address: a.Address.String(), Pool: a.Pool, Owner: v1alpha1.AddressOwner{
 		Node: a.Node, NodeUID: a.NodeUID, Namespace: a.Owner.Namespace, Pod: a.Owner.Pod, PodUID: a.Owner.UID,
 		ContainerID: a.Owner.ContainerID, Interface: a.Owner.IfName,
-	}}
+	}, Claim: v1alpha1.ClaimReference(a.Claim), Reserved: a.Reserved, Origin: a.Origin}
+	if q := a.Quarantine; q != nil {
+		o.Spec.Quarantine = &v1alpha1.AddressQuarantine{MAC: q.MAC, Node: q.Node, Seconds: int64(q.Lasts / time.Second), Seen: metav1.NewTime(q.Seen)}
+	}
 	return o
 }
 
@@ -151,8 +177,13 @@ func AddressFrom(o *v1alpha1.IPAddress) (Address, error) {
 		return Address{}, fmt.Errorf("IPAddress %s: spec.address: %w", o.Name, err)
 	}
 	w := o.Spec.Owner
-	return Address{metaFrom(&o.ObjectMeta), o.Spec.Domain, ip.Unmap(), o.Spec.Pool, w.Node, w.NodeUID,
-		Owner{Key: Key{w.ContainerID, w.Interface}, Namespace: w.Namespace, Pod: w.Pod, UID: w.PodUID}}, nil
+	a := Address{Meta: metaFrom(&o.ObjectMeta), Domain: o.Spec.Domain, Address: ip.Unmap(), Pool: o.Spec.Pool, Node: w.Node, NodeUID: w.NodeUID,
+		Owner: Owner{Key: Key{w.ContainerID, w.Interface}, Namespace: w.Namespace, Pod: w.Pod, UID: w.PodUID},
+		Claim: ClaimRef(o.Spec.Claim), Reserved: o.Spec.Reserved, Origin: o.Spec.Origin}
+	if q := o.Spec.Quarantine; q != nil {
+		a.Quarantine = &Quarantine{MAC: q.MAC, Node: q.Node, Lasts: time.Duration(q.Seconds) * time.Second, Seen: q.Seen.Time}
+	}
+	return a, nil
 }
 
 func metaFrom(o *metav1.ObjectMeta) Meta { return Meta{o.Name, string(o.UID), o.ResourceVersion} }

@@ -66,6 +66,19 @@ func parseSubnet(s v1alpha1.Subnet) (p Pool, field, value string, err error) {
 		}
 		p.Exclude = append(p.Exclude, r)
 	}
+	for i, text := range s.StaticRanges {
+		r, err := ParseRange(text)
+		if err == nil && !(p.Prefix.Contains(r.First) && p.Prefix.Contains(r.Last)) {
+			err = fmt.Errorf("lies outside cidr %s", p.Prefix)
+		}
+		if err != nil {
+			return p, fmt.Sprintf("staticRanges[%d]", i), text, err
+		}
+		p.Statics = append(p.Statics, r)
+	}
+	if p.Policy, field, value, err = parsePolicy(s.AddressPolicy); err != nil {
+		return p, field, value, err
+	}
 	if s.Gateway != "" {
 		if p.Gateway, err = gatewayIn(p.Prefix, s.Gateway); err != nil {
 			return p, "gateway", s.Gateway, err

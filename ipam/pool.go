@@ -25,6 +25,9 @@ type Pool struct {
 	// Ranges limits the pool to these; empty means the whole Prefix.
 	Ranges  []Range
 	Exclude []Range
+	// Statics are given only to who asks for them by number or by claim; they
+	// may lie outside Ranges.
+	Statics []Range
 	Gateway netip.Addr
 	Routes  []Route
 	// BlockSize is the number of addresses leased at once; 0 lets it follow
@@ -35,9 +38,11 @@ type Pool struct {
 	Local bool
 	// Whole gives out the addresses that the subnet needs too (an L3 segment).
 	Whole bool
+	Policy
 
-	spans []Range // what may be given out: computed by parsed
-	total int64   // how many these are
+	spans   []Range // what may be given out to anybody: computed by parsed
+	statics []Range // what may be given out to who asks for it
+	total   int64   // how many are in spans
 }
 
 // Route is a route that comes with an address. An invalid Gateway means the
@@ -64,15 +69,19 @@ const PodDomain = "pods"
 func (p Pool) parsed() Pool {
 	if p.spans == nil {
 		p.spans = p.usable()
+		p.statics = p.permitted()
 		p.total = size(p.spans)
 	}
 	return p
 }
 
-// usable is the addresses that may be given out, in order.
-func (p Pool) usable() []Range {
-	from := p.Ranges
-	if len(from) == 0 {
+// usable is the addresses that may be given out to anybody, in order.
+func (p Pool) usable() []Range { return subtract(p.permitted(), p.Statics) }
+
+// permitted is the addresses that may be given out to who asks for them.
+func (p Pool) permitted() []Range {
+	from := slices.Concat(p.Ranges, p.Statics)
+	if len(p.Ranges) == 0 {
 		from = []Range{RangeOf(p.Prefix)}
 	}
 	less := slices.Clone(p.Exclude)
@@ -102,11 +111,11 @@ func (p Pool) structural() []netip.Addr {
 // int64.
 func (p Pool) Size() int64 { return p.parsed().total }
 
-// Contains tells whether the pool may give out a.
+// Contains tells whether the pool may give out a, to whoever asks for it.
 func (p Pool) Contains(a netip.Addr) bool {
-	p = p.parsed()
-	i, found := slices.BinarySearchFunc(p.spans, a, func(r Range, a netip.Addr) int { return r.First.Compare(a) })
-	return found || i > 0 && p.spans[i-1].Contains(a)
+	statics := p.parsed().statics
+	i, found := slices.BinarySearchFunc(statics, a, func(r Range, a netip.Addr) int { return r.First.Compare(a) })
+	return found || i > 0 && statics[i-1].Contains(a)
 }
 
 // Refuse says why the pool may not give out a, or nil.
@@ -115,7 +124,7 @@ func (p Pool) Refuse(a netip.Addr) error {
 	if p.Contains(a) {
 		return nil
 	}
-	fix := "ask for one of " + list(p.spans) + ", or for none"
+	fix := "ask for one of " + list(p.statics) + ", or for none"
 	refuse := func(reason, why string) error {
 		return &Refusal{Reason: reason, Message: "address " + a.String() + " of pool " + p.Name + " " + why, Fix: fix}
 	}
@@ -135,7 +144,7 @@ func (p Pool) Refuse(a netip.Addr) error {
 			return refuse(Excluded, "is excluded by "+e.String())
 		}
 	}
-	return refuse(OutOfRange, "lies outside the pool's ranges "+list(p.Ranges))
+	return refuse(OutOfRange, "lies outside the pool's ranges "+list(slices.Concat(p.Ranges, p.Statics)))
 }
 
 // list names the first few ranges.

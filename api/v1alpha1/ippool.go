@@ -15,6 +15,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Free",type=integer,JSONPath=`.status.free`
 // +kubebuilder:printcolumn:name="Static",type=integer,JSONPath=`.status.static`
 // +kubebuilder:printcolumn:name="Blocks",type=integer,JSONPath=`.status.blocks`
+// +kubebuilder:printcolumn:name="Conflicts",type=integer,JSONPath=`.status.conflicts`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type IPPool struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -61,9 +62,14 @@ type IPPoolStatus struct {
 	// Free is Total less Used.
 	// +optional
 	Free int64 `json:"free"`
-	// Static is the number of IPAddress objects in the pool.
+	// Static is the number of IPAddress objects in the pool: static, sticky
+	// and reserved addresses.
 	// +optional
 	Static int64 `json:"static"`
+	// Conflicts is the number of addresses in quarantine, because a stranger
+	// uses them.
+	// +optional
+	Conflicts int64 `json:"conflicts"`
 	// Blocks is the number of IPBlocks leased to nodes.
 	// +optional
 	Blocks int64 `json:"blocks"`

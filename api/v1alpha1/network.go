@@ -114,6 +114,8 @@ type Attachment struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.ranges) || self.ranges.all(r, isCIDR(r) || (r.contains('-') && isIP(r.substring(0, r.indexOf('-'))) && isIP(r.substring(r.indexOf('-') + 1))))",message="each of ranges must be first-last or a CIDR, such as 192.168.10.100-192.168.10.199 or 192.168.10.128/25"
 // +kubebuilder:validation:XValidation:rule="!has(self.ranges) || !isCIDR(self.cidr) || self.ranges.all(r, isCIDR(r) ? cidr(self.cidr).containsCIDR(r) : (!r.contains('-') || [r.substring(0, r.indexOf('-')), r.substring(r.indexOf('-') + 1)].all(a, !isIP(a) || cidr(self.cidr).containsIP(a))))",message="each of ranges must lie inside cidr"
 // +kubebuilder:validation:XValidation:rule="!has(self.exclude) || self.exclude.all(r, isIP(r) || isCIDR(r) || (r.contains('-') && isIP(r.substring(0, r.indexOf('-'))) && isIP(r.substring(r.indexOf('-') + 1))))",message="each of exclude must be an address, a CIDR or first-last"
+// +kubebuilder:validation:XValidation:rule="!has(self.staticRanges) || self.staticRanges.all(r, isIP(r) || isCIDR(r) || (r.contains('-') && isIP(r.substring(0, r.indexOf('-'))) && isIP(r.substring(r.indexOf('-') + 1))))",message="each of staticRanges must be an address, a CIDR or first-last, such as 192.168.10.10-192.168.10.19"
+// +kubebuilder:validation:XValidation:rule="!has(self.staticRanges) || !isCIDR(self.cidr) || self.staticRanges.all(r, isIP(r) ? cidr(self.cidr).containsIP(r) : isCIDR(r) ? cidr(self.cidr).containsCIDR(r) : (!r.contains('-') || [r.substring(0, r.indexOf('-')), r.substring(r.indexOf('-') + 1)].all(a, !isIP(a) || cidr(self.cidr).containsIP(a))))",message="each of staticRanges must lie inside cidr"
 // +kubebuilder:validation:XValidation:rule="!has(self.routes) || !isCIDR(self.cidr) || self.routes.all(r, !isCIDR(r.dst) || cidr(r.dst).ip().family() == cidr(self.cidr).ip().family())",message="a route must be of the subnet's address family: put IPv6 routes under the IPv6 subnet"
 // +kubebuilder:validation:XValidation:rule="!has(self.routes) || !isCIDR(self.cidr) || self.routes.all(r, !has(r.gw) || !isIP(r.gw) || cidr(self.cidr).containsIP(r.gw) || (ip(r.gw).family() == 6 && ip(r.gw).isLinkLocalUnicast() && cidr(self.cidr).ip().family() == 6))",message="a route's gw must lie inside cidr or be an IPv6 link-local address: a Pod reaches no other next hop on this network"
 type Subnet struct {
@@ -145,6 +147,8 @@ type Subnet struct {
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	Routes []Route `json:"routes,omitempty"`
+
+	AddressPolicy `json:",inline"`
 }
 
 // Route is a route of a Pod.

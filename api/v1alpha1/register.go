@@ -20,6 +20,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&IPRegion{}, &IPRegionList{},
 		&IPBlock{}, &IPBlockList{},
 		&IPAddress{}, &IPAddressList{},
+		&IPClaim{}, &IPClaimList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

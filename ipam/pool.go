@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -172,6 +173,8 @@ type Grant struct {
 	Routes  []Route
 	// Pool is the name of the pool, empty for an address that no pool manages.
 	Pool string
+	// MAC is what the interface should have with this address; empty is any.
+	MAC net.HardwareAddr
 }
 
 // grant makes an address of the pool ready to use; the pool's routes without

@@ -30,7 +30,23 @@ type Store interface {
 	GetAddress(ctx context.Context, name string) (Address, error)
 	CreateAddress(ctx context.Context, a Address) (Address, error)
 	DeleteAddress(ctx context.Context, name, uid string) error
+	// UpdateAddress writes everything but domain and address if the stored
+	// Version and UID are a's, else ErrConflict.
+	UpdateAddress(ctx context.Context, a Address) (Address, error)
+	// DropAddress deletes the object if its Version and UID are a's, else
+	// ErrConflict: for addresses of claims, which change hands.
+	DropAddress(ctx context.Context, a Address) error
 	ListAddresses(ctx context.Context, s Scope) ([]Address, error)
+
+	GetClaim(ctx context.Context, namespace, name string) (Claim, error)
+	// CreateClaim writes what is wanted. What the claim has is written by
+	// UpdateClaim only.
+	CreateClaim(ctx context.Context, c Claim) (Claim, error)
+	// UpdateClaim writes Has and MAC if the stored Version and UID are c's,
+	// else ErrConflict.
+	UpdateClaim(ctx context.Context, c Claim) (Claim, error)
+	// OwnClaim writes Holder, likewise.
+	OwnClaim(ctx context.Context, c Claim) (Claim, error)
 }
 
 // Scope selects objects; an empty field selects all.

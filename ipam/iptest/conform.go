@@ -23,6 +23,8 @@ func Conform(t *testing.T, s ipam.Store, domain string) {
 	t.Run("block changes", c.with((conformance).changes))
 	t.Run("block is deleted by UID", c.with((conformance).deletes))
 	t.Run("addresses", c.with((conformance).addresses))
+	t.Run("addresses change hands", c.with((conformance).hands))
+	t.Run("claims", c.with((conformance).claims))
 	t.Run("lists see what was written", c.with((conformance).lists))
 	t.Run("watch", c.with((conformance).watch))
 }

@@ -31,6 +31,7 @@ type Store struct {
 	regions   map[string]ipam.Region
 	blocks    map[string]ipam.Block
 	addresses map[string]ipam.Address
+	claims    map[string]ipam.Claim
 	watches   []*watch
 
 	gate Gate
@@ -60,7 +61,7 @@ func (s *Store) Count(verb, kind string) int {
 
 // NewStore is an empty Store.
 func NewStore() *Store {
-	return &Store{regions: map[string]ipam.Region{}, blocks: map[string]ipam.Block{}, addresses: map[string]ipam.Address{}, calls: map[string]int{}}
+	return &Store{regions: map[string]ipam.Region{}, blocks: map[string]ipam.Block{}, addresses: map[string]ipam.Address{}, claims: map[string]ipam.Claim{}, calls: map[string]int{}}
 }
 
 // As is the Store as one node's client.
@@ -308,6 +309,7 @@ func (s *Store) Wipe() {
 	clear(s.regions)
 	clear(s.blocks)
 	clear(s.addresses)
+	clear(s.claims)
 }
 
 // Objects is what is there, for an oracle.

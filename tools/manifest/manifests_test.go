@@ -84,8 +84,8 @@ func TestWorkloads(t *testing.T) {
 
 // What each role may do, in words; a change here is a decision.
 func TestRolesAreNarrow(t *testing.T) {
-	const may = `agent: create,delete,get,list,update,watch ipblocks; create,delete,get,list,watch ipaddresses; create,get,list,watch ipregions; create,patch events; get,list,watch daemonsets of tsunagu-agent; get,list,watch ippools; get,list,watch namespaces of tsunagu-system; get,list,watch network-attachment-definitions; get,list,watch nodes; get,list,watch pods; list servicecidrs; patch pods/status
-controller: create leases; create,delete,get,list,update,watch ippools; create,delete,get,list,update,watch network-attachment-definitions; create,patch events; delete,get,list,update,watch ipregions; delete,get,list,watch ipaddresses; delete,get,list,watch ipblocks; get,list,watch namespaces; get,list,watch networks; get,list,watch nodes; get,update leases of tsunagu-controller; list pods; patch,update ippools/status; patch,update networks/status; update networks/finalizers`
+	const may = `agent: create,delete,get,list,update,watch ipaddresses; create,delete,get,list,update,watch ipblocks; create,get,list,patch ipclaims; create,get,list,watch ipregions; create,patch events; get,list,watch daemonsets of tsunagu-agent; get,list,watch ippools; get,list,watch namespaces of tsunagu-system; get,list,watch network-attachment-definitions; get,list,watch nodes; get,list,watch pods; list servicecidrs; patch ipclaims/status; patch pods/status
+controller: create leases; create,delete,get,list,update,watch ipaddresses; create,delete,get,list,update,watch ipclaims; create,delete,get,list,update,watch ippools; create,delete,get,list,update,watch network-attachment-definitions; create,patch events; delete,get,list,update,watch ipblocks; delete,get,list,update,watch ipregions; get,list,watch namespaces; get,list,watch networks; get,list,watch nodes; get,update leases of tsunagu-controller; list pods; patch ipclaims/status; patch,update ippools/status; patch,update networks/status; update networks/finalizers`
 	words := map[string][]string{}
 	for _, o := range read(t, "tsunagu.yaml") {
 		var rules []rbacv1.PolicyRule

@@ -94,6 +94,9 @@ var objectRules = []rule{
 	{"region cidr", "{apiVersion: tsunagu.dev/v1alpha1, kind: IPRegion, metadata: {name: r}, spec: {domain: d, cidr: x, unit: 64}}", "cidr must be an address and prefix length"},
 	{"address", "{apiVersion: tsunagu.dev/v1alpha1, kind: IPAddress, metadata: {name: a}, spec: {domain: d, address: 'fd00::1', owner: {node: n1, nodeUID: u, namespace: d, pod: p, podUID: u, containerID: c, interface: net1}}}", ""},
 	{"address of nonsense", "{apiVersion: tsunagu.dev/v1alpha1, kind: IPAddress, metadata: {name: a}, spec: {domain: d, address: 'fd00::/64', owner: {node: n1, nodeUID: u, namespace: d, pod: p, podUID: u, containerID: c, interface: net1}}}", "address must be an IP address"},
+	{"claim", "{apiVersion: tsunagu.dev/v1alpha1, kind: IPClaim, metadata: {name: c}, spec: {network: blue, addresses: [10.0.0.7, 'fd00::7'], retention: 1h30m}}", ""},
+	{"claim of nonsense", "{apiVersion: tsunagu.dev/v1alpha1, kind: IPClaim, metadata: {name: c}, spec: {network: blue, addresses: [10.0.0.0/24]}}", "each of addresses must be an IP address"},
+	{"claim kept for a word", "{apiVersion: tsunagu.dev/v1alpha1, kind: IPClaim, metadata: {name: c}, spec: {network: blue, retention: always}}", "should match"},
 	{"definition", "{apiVersion: k8s.cni.cncf.io/v1, kind: NetworkAttachmentDefinition, metadata: {name: n}, spec: {config: '{}'}}", ""},
 	{"definition without spec", "{apiVersion: k8s.cni.cncf.io/v1, kind: NetworkAttachmentDefinition, metadata: {name: n}}", ""},
 }
@@ -119,6 +122,9 @@ func TestChangeRules(t *testing.T) {
 	address := func(a string) string {
 		return "{apiVersion: tsunagu.dev/v1alpha1, kind: IPAddress, metadata: {name: a}, spec: {domain: d, address: " + a + ", owner: {node: n1, nodeUID: u, namespace: d, pod: p, podUID: u, containerID: c, interface: net1}}}"
 	}
+	claim := func(network string) string {
+		return "{apiVersion: tsunagu.dev/v1alpha1, kind: IPClaim, metadata: {name: c}, spec: {network: " + network + "}}"
+	}
 	have := schemas(t)
 	for _, c := range []struct{ name, before, after, says string }{
 		{"pool ranges", pool("{cidr: 10.0.0.0/8}"), pool("{cidr: 10.0.0.0/8, ranges: [10.1.0.0/16]}"), ""},
@@ -129,6 +135,7 @@ func TestChangeRules(t *testing.T) {
 		{"block cidr", block("10.0.0.0/26", "a"), block("10.0.0.64/26", "a"), "changes hands only by being deleted"},
 		{"region unit", region("64"), region("32"), "the unit of an IPRegion does not change"},
 		{"address", address("10.0.0.1"), address("10.0.0.2"), "do not change"},
+		{"claim network", claim("blue"), claim("red"), "the network of an IPClaim does not change"},
 		{"network kind", network("{attachment: {kind: bridge}}"), network("{attachment: {kind: macvlan}, reach: {interface: up1}}"), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/tsunagu-net/tsunagu/ipam"
 )
@@ -42,16 +43,13 @@ type PodNetwork interface {
 
 // wants says which addresses an interface needs of a network.
 func (s Selection) wants(ctx context.Context, n Network, pools Pools) ([]ipam.Want, []ipam.Grant, error) {
-	var named []ipam.Pool
-	for _, name := range n.IPAM.PoolNames {
-		pool, err := pools.Pool(ctx, name)
-		if errors.Is(err, ErrNotFound) {
-			return nil, nil, unknownPool(n, name, pools.Names())
-		}
+	var named [][]ipam.Pool
+	for _, names := range n.IPAM.PoolNames {
+		set, err := poolSet(ctx, n, names, pools)
 		if err != nil {
 			return nil, nil, err
 		}
-		named = append(named, pool)
+		named = append(named, set)
 	}
 	wants, fixed, err := n.IPAM.Wants(named, s.requested())
 	if err != nil {
@@ -66,6 +64,37 @@ func (s Selection) wants(ctx context.Context, n Network, pools Pools) ([]ipam.Wa
 		}
 	}
 	return wants, fixed, nil
+}
+
+// poolSet finds the pools of a set, each followed by those that it falls back to. Of these, one that is missing or of the other address
+// family keeps no Pod from starting: the pool's own status says so.
+func poolSet(ctx context.Context, n Network, names []string, pools Pools) ([]ipam.Pool, error) {
+	var set []ipam.Pool
+	have := func(name string) bool {
+		return slices.ContainsFunc(set, func(p ipam.Pool) bool { return p.Name == name })
+	}
+	for _, name := range names {
+		if have(name) {
+			continue
+		}
+		pool, err := pools.Pool(ctx, name)
+		if errors.Is(err, ErrNotFound) {
+			return nil, unknownPool(n, name, pools.Names())
+		}
+		if err != nil {
+			return nil, err
+		}
+		set = append(set, pool)
+		for _, other := range pool.Fallback {
+			if have(other) || slices.Contains(names, other) {
+				continue
+			}
+			if p, err := pools.Pool(ctx, other); err == nil && p.Prefix.Addr().BitLen() == pool.Prefix.Addr().BitLen() {
+				set = append(set, p)
+			}
+		}
+	}
+	return set, nil
 }
 
 func unknownPool(n Network, name string, have []string) error {

@@ -118,10 +118,10 @@ func (s *Snapshot) Domain(network string) (domain string, managed bool) {
 	if err != nil {
 		return network, false
 	}
-	for _, p := range config.Pools {
+	for _, p := range config.AllPools() {
 		return p.Domain, true
 	}
-	for _, name := range config.PoolNames {
+	for _, name := range config.AllPoolNames() {
 		if p := s.pool(name); p != nil {
 			return domainOf(p), true
 		}
@@ -150,8 +150,8 @@ func DescribeDefinition(d *nadv1.NetworkAttachmentDefinition) (Description, erro
 	if err != nil {
 		return about, err
 	}
-	about.Pools = config.PoolNames
-	for _, p := range config.Pools {
+	about.Pools = config.AllPoolNames()
+	for _, p := range config.AllPools() {
 		about.Subnets = append(about.Subnets, p.Prefix.String())
 	}
 	for _, a := range config.Static {

@@ -28,7 +28,7 @@ var missingPool = Check{
 			if err != nil {
 				continue
 			}
-			for _, name := range config.PoolNames {
+			for _, name := range config.AllPoolNames() {
 				if s.pool(name) != nil {
 					continue
 				}

@@ -164,7 +164,7 @@ func (s *Snapshot) causeOfRefusal(p *corev1.Pod) *Cause {
 		if err != nil {
 			return &Cause{unknownIPAM.Code, definitionObject(d)}
 		}
-		for _, name := range config.PoolNames {
+		for _, name := range config.AllPoolNames() {
 			pool := s.pool(name)
 			if pool == nil {
 				return &Cause{missingPool.Code, definitionObject(d)}

@@ -82,6 +82,9 @@ type poolState struct {
 	flight  *flight
 	quiet   time.Time // no prefetch before this
 	seen    time.Time
+	// full is what a take was refused with, believed for a while.
+	full      *Refusal
+	fullUntil time.Time
 }
 
 // flight is one claim of blocks that several takes wait for.

@@ -37,7 +37,7 @@ func BenchmarkTakeFree(b *testing.B) {
 				b.Fatal(err)
 			}
 
-			wants := []ipam.Want{{Pool: parsed.Pools[0]}}
+			wants := []ipam.Want{{Pool: parsed.AllPools()[0]}}
 			owner := func(i int) ipam.Owner {
 				return ipam.Owner{Key: ipam.Key{ContainerID: fmt.Sprintf("%064d", i), IfName: "net1"}, Namespace: "default", Pod: "web-7f9c", UID: "6f1c3c0e-8d0c-4a59-9f4e-2f0f6b8f1c11", Network: "default/blue"}
 			}

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
-	"slices"
 	"strings"
 )
 
@@ -21,11 +21,12 @@ const (
 // none, is a Config without addresses.
 type Config struct {
 	Type string
-	// PoolNames are IPPool objects; one address is taken of each.
-	PoolNames []string
+	// PoolNames are IPPool objects; one address is taken of each element,
+	// whose names are tried in turn.
+	PoolNames [][]string
 	// Pools are written out in the configuration; one address is taken of
-	// each.
-	Pools []Pool
+	// each element, whose pools are tried in turn.
+	Pools [][]Pool
 	// Static are addresses that are simply set.
 	Static []StaticAddress
 	Routes []Route
@@ -50,7 +51,7 @@ type DNS struct {
 type section struct {
 	Type string `json:"type"`
 
-	Pools []string `json:"pools"`
+	Pools []choice `json:"pools"`
 
 	Range      string    `json:"range"`
 	RangeStart string    `json:"range_start"`
@@ -125,11 +126,8 @@ func ParseConfig(raw []byte) (Config, error) {
 // parse reads types tsunagu and whereabouts.
 func (s section) parse() (Config, error) {
 	c := Config{Type: s.Type, DNS: s.DNS}
-	for i, name := range s.Pools {
-		if name == "" || slices.Contains(s.Pools[:i], name) {
-			return c, bad(fmt.Sprintf("ipam.pools[%d] %q: must be the name of an IPPool, each once", i, name), "correct the list of pools")
-		}
-		c.PoolNames = append(c.PoolNames, name)
+	if err := s.names(&c); err != nil {
+		return c, err
 	}
 	ranges, fields := s.IPRanges, make([]string, len(s.IPRanges))
 	for i := range ranges {
@@ -147,7 +145,7 @@ func (s section) parse() (Config, error) {
 		if err != nil {
 			return c, err
 		}
-		c.Pools = append(c.Pools, p)
+		c.Pools = append(c.Pools, []Pool{p})
 	}
 	if err := s.gateway(&c); err != nil {
 		return c, err
@@ -165,14 +163,30 @@ func (s section) parse() (Config, error) {
 		}
 		return c, bad("ipam: no pool and no range, so there is nothing to take an address from", fix)
 	}
-	for i := range c.Pools {
-		p := c.Pools[i].parsed()
-		if len(p.spans) == 0 {
-			return c, bad(fmt.Sprintf("ipam range %s: no address is left after exclude, gateway, network and broadcast address", p.Name), "make the range larger")
+	return c, c.parsePools()
+}
+
+// parsePools computes what the pools may give out; each must have something.
+func (c Config) parsePools() error {
+	for p := range c.eachPool() {
+		if *p = p.parsed(); len(p.spans) == 0 {
+			return bad(fmt.Sprintf("ipam range %s: no address is left after exclude, gateway, network and broadcast address", p.Name), "make the range larger")
 		}
-		c.Pools[i] = p
 	}
-	return c, nil
+	return nil
+}
+
+// eachPool goes through the pools that are written out.
+func (c Config) eachPool() iter.Seq[*Pool] {
+	return func(yield func(*Pool) bool) {
+		for _, set := range c.Pools {
+			for i := range set {
+				if !yield(&set[i]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // gateway gives the gateway to the pools it lies in: it is one of a family.
@@ -185,13 +199,13 @@ func (s section) gateway(c *Config) error {
 		return bad(fmt.Sprintf("ipam.gateway %q: %v", s.Gateway, err), "write an address of the subnet")
 	}
 	used := len(c.PoolNames) > 0
-	for i := range c.Pools {
-		if p := &c.Pools[i]; p.Prefix.Contains(gw) || p.Prefix.Addr().BitLen() == gw.BitLen() && gw.IsLinkLocalUnicast() {
+	for p := range c.eachPool() {
+		if p.Prefix.Contains(gw) || p.Prefix.Addr().BitLen() == gw.BitLen() && gw.IsLinkLocalUnicast() {
 			p.Gateway, used = gw, true
 		}
 	}
 	if !used && len(c.Pools) > 0 {
-		return bad(fmt.Sprintf("ipam.gateway %s: lies outside the range %s", gw, c.Pools[0].Prefix), "write an address of the subnet")
+		return bad(fmt.Sprintf("ipam.gateway %s: lies outside the range %s", gw, c.Pools[0][0].Prefix), "write an address of the subnet")
 	}
 	return nil
 }

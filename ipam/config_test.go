@@ -41,9 +41,9 @@ func TestParseConfig(t *testing.T) {
 func describeConfig(c Config) string {
 	var words []string
 	if len(c.PoolNames) > 0 {
-		words = append(words, "named "+strings.Join(c.PoolNames, " "))
+		words = append(words, "named "+strings.Join(c.AllPoolNames(), " "))
 	}
-	for _, p := range c.Pools {
+	for _, p := range c.AllPools() {
 		w := p.Name + "=" + list(p.spans)
 		if p.Gateway.IsValid() {
 			w += " via " + p.Gateway.String()
@@ -66,6 +66,9 @@ func TestParseConfigSaysWhatIsWrong(t *testing.T) {
 		{`{"type":"tsunagu","poools":["blue"]}`, []string{"poools"}},
 		{`{"type":"tsunagu"}`, []string{"no pool and no range", `"pools"`}},
 		{`{"type":"tsunagu","pools":["a","a"]}`, []string{"ipam.pools[1]", "each once"}},
+		{`{"type":"tsunagu","pools":["a",["b","a"]]}`, []string{"ipam.pools[1]", `"a"`, "each once"}},
+		{`{"type":"tsunagu","pools":[[]]}`, []string{"ipam.pools[0]", "empty list"}},
+		{`{"type":"tsunagu","pools":[7]}`, []string{"pools", "tried in turn"}},
 		{`{"range":"10.0.0.0/24"}`, []string{"ipam.type is missing"}},
 		{`{"type":"host-local","subnet":"10.0.0.0/24"}`, []string{"host-local", `"tsunagu" or "whereabouts"`}},
 		{`{"type":"dhcp"}`, []string{"dhcp", "not supported"}},
@@ -165,7 +168,7 @@ func FuzzParseConfig(f *testing.F) {
 			}
 			return
 		}
-		for _, p := range c.Pools {
+		for _, p := range c.AllPools() {
 			if p.Size() <= 0 || !isLabel(p.Domain) {
 				t.Fatalf("pool %+v", p)
 			}

@@ -81,11 +81,11 @@ func (a *Allocator) spared(name string) {
 }
 
 // abandon gives up rights that were got for a take that was refused.
-func (a *Allocator) abandon(rights []slot) {
+func (a *Allocator) abandon(requests []request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, s := range rights {
-		if s.bound {
+	for i := range requests {
+		if s := &requests[i].right; s.bound {
 			a.ending[objectName(s.domain, s.Address.Addr())] = &ending{s.uid, spot{s.domain, s.Address.Addr()}}
 			a.nudge()
 		}

@@ -3,6 +3,7 @@ package ipam
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -115,4 +116,14 @@ func (p Policy) quota(namespace string) (int, bool) {
 		n, ok = p.Quotas[""]
 	}
 	return n, ok
+}
+
+// macFor derives the MAC of an interface from its IPv4 address, if the policy
+// says so: one address has one MAC, wherever the Pod is.
+func (p Policy) macFor(a netip.Addr) net.HardwareAddr {
+	if len(p.MACPrefix) != 2 || !a.Is4() {
+		return nil
+	}
+	four := a.As4()
+	return append(slices.Clone(p.MACPrefix), four[:]...)
 }

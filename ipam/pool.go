@@ -180,7 +180,7 @@ type Grant struct {
 // grant makes an address of the pool ready to use; the pool's routes without
 // a next hop get the gateway.
 func (p Pool) grant(a netip.Addr) Grant {
-	g := Grant{Address: netip.PrefixFrom(a, p.Prefix.Bits()), Gateway: p.Gateway, Pool: p.Name}
+	g := Grant{Address: netip.PrefixFrom(a, p.Prefix.Bits()), Gateway: p.Gateway, Pool: p.Name, MAC: p.macFor(a)}
 	for _, r := range p.Routes {
 		if !r.Gateway.IsValid() {
 			r.Gateway = p.Gateway

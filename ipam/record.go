@@ -67,12 +67,13 @@ type slotRecord struct {
 	UID     string       `json:"u,omitempty"`
 	Unit    int          `json:"n,omitempty"`
 	Frozen  bool         `json:"f,omitempty"`
+	MAC     []byte       `json:"m,omitempty"`
 }
 
 func (h *held) encode() ([]byte, error) {
 	r := heldRecord{h.owner.ContainerID, h.owner.IfName, h.owner.Namespace, h.owner.Pod, h.owner.UID, h.owner.Network, make([]slotRecord, 0, len(h.slots))}
 	for _, s := range h.slots {
-		rec := slotRecord{s.Address, nil, s.Routes, s.Pool, s.domain, s.local, s.bound, s.uid, s.unit, s.frozen}
+		rec := slotRecord{s.Address, nil, s.Routes, s.Pool, s.domain, s.local, s.bound, s.uid, s.unit, s.frozen, s.MAC}
 		if s.Gateway.IsValid() {
 			rec.Gateway = &s.Gateway
 		}
@@ -91,7 +92,7 @@ func decodeHeld(value []byte) (*held, error) {
 		if !s.Address.IsValid() {
 			return nil, fmt.Errorf("read the holding of %s: an address is missing", h.owner.Key)
 		}
-		one := slot{Grant: Grant{Address: s.Address, Routes: s.Routes, Pool: s.Pool}, domain: s.Domain, local: s.Local, bound: s.Bound, uid: s.UID, unit: s.Unit, frozen: s.Frozen}
+		one := slot{Grant: Grant{Address: s.Address, Routes: s.Routes, Pool: s.Pool, MAC: s.MAC}, domain: s.Domain, local: s.Local, bound: s.Bound, uid: s.UID, unit: s.Unit, frozen: s.Frozen}
 		if s.Gateway != nil {
 			one.Gateway = *s.Gateway
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -16,20 +15,15 @@ import (
 func (a *Allocator) Take(ctx context.Context, owner Owner, wants []Want) (grants []Grant, err error) {
 	begun := time.Now()
 	defer func() { a.metrics.took(time.Since(begun), err) }()
-	wants = slices.Clone(wants)
-	shared := false
-	for i := range wants {
-		wants[i].Pool = wants[i].Pool.parsed()
-		if err := check(&wants[i]); err != nil {
-			return nil, err
-		}
-		shared = shared || !wants[i].Pool.Local
+	requests, shared, err := newRequests(wants)
+	if err != nil {
+		return nil, err
 	}
 	for {
 		a.mu.Lock()
 		if h := a.held[owner.Key]; h != nil {
 			defer a.mu.Unlock()
-			return h.again(wants)
+			return h.again(requests)
 		}
 		other := a.busy[owner.Key]
 		if other == nil {
@@ -43,7 +37,7 @@ func (a *Allocator) Take(ctx context.Context, owner Owner, wants []Want) (grants
 		}
 	}
 	if a.started || !shared {
-		if grants, _, err := a.commit(owner, wants, nil); grants != nil || err != nil {
+		if grants, _, err := a.commit(owner, requests); grants != nil || err != nil {
 			a.mu.Unlock()
 			return grants, err
 		}
@@ -59,15 +53,14 @@ func (a *Allocator) Take(ctx context.Context, owner Owner, wants []Want) (grants
 		a.mu.Unlock()
 		close(at.done)
 	}()
-	return a.takeSlowly(ctx, at, owner, wants, shared)
+	return a.takeSlowly(ctx, at, owner, requests, shared)
 }
 
 // takeSlowly gets what is missing from the API server, want by want.
-func (a *Allocator) takeSlowly(ctx context.Context, at *attempt, owner Owner, wants []Want, shared bool) (grants []Grant, err error) {
-	rights := make([]slot, len(wants))
+func (a *Allocator) takeSlowly(ctx context.Context, at *attempt, owner Owner, requests []request, shared bool) (grants []Grant, err error) {
 	defer func() {
 		if grants == nil {
-			a.abandon(rights)
+			a.abandon(requests)
 		}
 	}()
 	if shared {
@@ -89,22 +82,28 @@ func (a *Allocator) takeSlowly(ctx context.Context, at *attempt, owner Owner, wa
 			a.mu.Unlock()
 			return nil, deleted(owner)
 		}
-		grants, missing, err := a.commit(owner, wants, rights)
+		grants, missing, err := a.commit(owner, requests)
 		a.mu.Unlock()
 		if grants != nil || err != nil {
 			return grants, err
 		}
-		if rights[missing], err = a.obtain(ctx, owner, wants, missing); err != nil {
+		r := &requests[missing]
+		if r.right, err = a.obtain(ctx, owner, requests, r); err != nil {
 			if at.gone(a) {
 				return nil, deleted(owner)
 			}
-			return nil, err
+			if len(r.Alternatives) > 0 {
+				a.isFull(r.pool(), err)
+			}
+			if again, err := r.next(err); !again {
+				return nil, err
+			}
 		}
 		if ctx.Err() != nil {
 			if at.gone(a) {
 				return nil, deleted(owner)
 			}
-			return nil, unavailable("take an address of pool "+wants[missing].Pool.Name, ctx.Err())
+			return nil, unavailable("take an address of pool "+r.pool().Name, ctx.Err())
 		}
 	}
 }
@@ -121,43 +120,30 @@ func deleted(owner Owner) error {
 
 // obtain makes a want possible: by claiming blocks, which the next commit
 // finds, or by binding one address, which is the right that it returns.
-func (a *Allocator) obtain(ctx context.Context, owner Owner, wants []Want, missing int) (slot, error) {
-	w, need := wants[missing], 0
-	if w.Static.IsValid() {
-		return a.bind(ctx, owner, &w.Pool, w.Static)
+func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request, r *request) (slot, error) {
+	p, need := r.pool(), 0
+	if r.Static.IsValid() {
+		return a.bind(ctx, owner, p, r.Static)
 	}
-	for _, other := range wants {
+	for i := range requests {
 		// Two wants may draw on the same addresses.
-		if !other.Static.IsValid() && other.Pool.Domain == w.Pool.Domain && other.Pool.Prefix.Overlaps(w.Pool.Prefix) {
+		other := requests[i].pool()
+		if !requests[i].Static.IsValid() && other.Domain == p.Domain && other.Prefix.Overlaps(p.Prefix) {
 			need++
 		}
 	}
-	err := a.acquire(ctx, w.Pool, need)
+	err := a.acquire(ctx, *p, need)
 	var full *exhausted
 	if errors.As(err, &full) {
-		return a.steal(ctx, owner, &w.Pool, full)
+		return a.steal(ctx, owner, p, full)
 	}
 	return slot{}, err
-}
-
-// check refuses what can never be given.
-func check(w *Want) error {
-	switch {
-	case !w.Pool.Prefix.IsValid() || w.Pool.Domain == "":
-		return bad("pool "+w.Pool.Name+" has no subnet", "correct the pool")
-	case w.Static.IsValid():
-		w.Static = w.Static.Unmap()
-		return w.Pool.Refuse(w.Static)
-	case len(w.Pool.spans) == 0:
-		return &Refusal{Reason: PoolFull, Message: "pool " + w.Pool.Name + " has no address to give: all of " + w.Pool.Prefix.String() + " is excluded", Fix: "make its ranges larger"}
-	}
-	return nil
 }
 
 // commit gives all wants from rights and from what is held, logs it and
 // returns the grants. If one cannot be given nothing changes and it returns
 // which. Called with mu held.
-func (a *Allocator) commit(owner Owner, wants []Want, rights []slot) (grants []Grant, missing int, err error) {
+func (a *Allocator) commit(owner Owner, requests []request) (grants []Grant, missing int, err error) {
 	type mark struct {
 		l     *lease
 		place int
@@ -165,24 +151,25 @@ func (a *Allocator) commit(owner Owner, wants []Want, rights []slot) (grants []G
 	now := time.Now()
 	var marks [4]mark
 	taken := marks[:0]
-	h := &held{owner: owner, slots: make([]slot, 0, len(wants))}
+	h := &held{owner: owner, slots: make([]slot, 0, len(requests))}
 	undo := func() {
 		for _, m := range taken {
 			m.l.used &^= 1 << m.place
 			a.space(m.l.domain).settle(m.l)
 		}
 	}
-	for i := range wants {
-		p := &wants[i].Pool
-		if rights != nil && rights[i].Address.IsValid() {
-			h.slots = append(h.slots, rights[i])
+	for i := range requests {
+		r := &requests[i]
+		if r.right.Address.IsValid() {
+			h.slots = append(h.slots, r.right)
 			continue
 		}
-		l, place, err := a.find(p, wants[i].Static)
+		l, place, err := a.findAny(r)
 		if l == nil || err != nil {
 			undo()
 			return nil, i, err
 		}
+		p := r.pool()
 		l.used |= 1 << place
 		a.space(p.Domain).settle(l)
 		taken = append(taken, mark{l, place})
@@ -195,8 +182,8 @@ func (a *Allocator) commit(owner Owner, wants []Want, rights []slot) (grants []G
 	for _, m := range taken {
 		m.l.take(m.place, now)
 	}
-	for i := range wants {
-		a.prefetch(&wants[i].Pool, now)
+	for i := range requests {
+		a.prefetch(requests[i].pool(), now)
 	}
 	return h.grants(), 0, nil
 }
@@ -224,6 +211,24 @@ func (a *Allocator) keep(h *held) {
 	a.held[h.owner.Key] = h
 	for _, s := range h.slots {
 		a.by[spot{s.domain, s.Address.Addr()}] = h
+	}
+}
+
+// findAny looks in what is held of the pool that a request is at, and turns to
+// the next if that is known to be full.
+func (a *Allocator) findAny(r *request) (*lease, int, error) {
+	for {
+		p := r.pool()
+		l, place, err := a.find(p, r.Static)
+		if l != nil {
+			return l, place, nil
+		}
+		if err == nil && len(r.Alternatives) > 0 {
+			err = a.wasFull(p)
+		}
+		if again, err := r.next(err); !again {
+			return nil, 0, err
+		}
 	}
 }
 
@@ -267,12 +272,11 @@ func takenBy(p *Pool, x netip.Addr, w Owner, node string) error {
 }
 
 // again answers a Take for a Key that has addresses.
-func (h *held) again(wants []Want) ([]Grant, error) {
-	fits := len(wants) == len(h.slots)
-	for i := 0; fits && i < len(wants); i++ {
+func (h *held) again(requests []request) ([]Grant, error) {
+	fits := len(requests) == len(h.slots)
+	for i := 0; fits && i < len(requests); i++ {
 		s := h.slots[i]
-		fits = s.domain == wants[i].Pool.Domain && wants[i].Pool.Prefix.Contains(s.Address.Addr()) &&
-			(!wants[i].Static.IsValid() || wants[i].Static == s.Address.Addr())
+		fits = requests[i].fits(s.domain, s.Address.Addr())
 	}
 	if !fits {
 		return nil, &Refusal{Reason: HoldsOther, Message: fmt.Sprintf("interface %s holds other addresses than it asks for now", h.owner.Key), Fix: "delete the sandbox first; the runtime does so by itself"}

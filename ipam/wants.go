@@ -3,19 +3,18 @@ package ipam
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
 // Wants says what to take for an interface: one address of each of the named
-// pools (PoolNames, looked up by the caller, in that order) and of the
+// sets of pools (PoolNames, looked up by the caller, in that order) and of the
 // written-out ones. Each address that the Pod asked for, as an IP or in CIDR
 // form, replaces "any" in the pool that it lies in. Fixed are the addresses
 // that no pool manages.
-func (c Config) Wants(named []Pool, requested []string) (wants []Want, fixed []Grant, err error) {
-	pools := make([]Pool, 0, len(named)+len(c.Pools))
-	pools = append(append(pools, named...), c.Pools...)
-	for _, p := range pools {
-		wants = append(wants, Want{Pool: p.parsed()})
+func (c Config) Wants(named [][]Pool, requested []string) (wants []Want, fixed []Grant, err error) {
+	for _, set := range slices.Concat(named, c.Pools) {
+		wants = append(wants, newWant(set))
 	}
 	if c.Type == TypeStatic {
 		static, err := c.replaced(requested)
@@ -28,7 +27,7 @@ func (c Config) Wants(named []Pool, requested []string) (wants []Want, fixed []G
 		}
 		fixed = append(fixed, Grant{Address: s.Prefix, Gateway: s.Gateway, Routes: sameFamily(c.Routes, s.Prefix.Addr(), s.Gateway)})
 	}
-	anys := len(pools)
+	anys := len(wants)
 	for _, text := range requested {
 		a, err := requestedAddr(text)
 		if err != nil {
@@ -39,10 +38,23 @@ func (c Config) Wants(named []Pool, requested []string) (wants []Want, fixed []G
 		}
 	}
 	for i := range wants {
-		wants[i].Pool.Routes = append(wants[i].Pool.Routes[:len(wants[i].Pool.Routes):len(wants[i].Pool.Routes)],
-			sameFamily(c.Routes, wants[i].Pool.Prefix.Addr(), netip.Addr{})...)
+		for p := range wants[i].pools() {
+			p.Routes = append(slices.Clip(p.Routes), sameFamily(c.Routes, p.Prefix.Addr(), netip.Addr{})...)
+		}
 	}
 	return wants, fixed, nil
+}
+
+// newWant is an address of any pool of a set.
+func newWant(set []Pool) (w Want) {
+	for i, p := range set {
+		if i == 0 {
+			w.Pool = p.parsed()
+			continue
+		}
+		w.Alternatives = append(w.Alternatives, p.parsed())
+	}
+	return w
 }
 
 // ask puts a requested address into a pool that has it and gives any address
@@ -50,37 +62,39 @@ func (c Config) Wants(named []Pool, requested []string) (wants []Want, fixed []G
 // pool has is refused by the pool that comes nearest.
 func ask(wants []Want, anys int, a netip.Addr) ([]Want, error) {
 	has, near := -1, 0
+	var pool *Pool
 	for i, w := range wants {
-		switch {
-		case w.Static == a:
+		if w.Static == a {
 			return wants, nil
-		case w.Pool.Prefix.Contains(a):
+		}
+		p := w.that(a)
+		if p.Prefix.Contains(a) {
 			near = i
 		}
-		if !w.Pool.Contains(a) {
+		if !p.Contains(a) {
 			continue
 		}
-		has = i
+		has, pool = i, p
 		if i < anys && !w.Static.IsValid() {
-			wants[i].Static = a
+			wants[i] = Want{Pool: *p, Static: a}
 			return wants, nil
 		}
 	}
 	switch {
 	case has >= 0:
-		return append(wants, Want{Pool: wants[has].Pool, Static: a}), nil
+		return append(wants, Want{Pool: *pool, Static: a}), nil
 	case len(wants) == 0:
 		return nil, &Refusal{Reason: OutOfRange, Message: "address " + a.String() + " was asked for on a network without a pool", Fix: "ask for no address, or give the network a pool"}
 	}
-	return nil, wants[near].Pool.Refuse(a)
+	return nil, wants[near].that(a).Refuse(a)
 }
 
 // manages finds the pool that a fixed address lies in, so that it is reserved
 // there: whereabouts' "addresses" inside a managed range.
 func (c Config) manages(wants []Want, s StaticAddress) *Want {
 	for _, w := range wants {
-		if w.Pool.Contains(s.Prefix.Addr()) {
-			return &Want{Pool: w.Pool, Static: s.Prefix.Addr()}
+		if p := w.that(s.Prefix.Addr()); p.Contains(s.Prefix.Addr()) {
+			return &Want{Pool: *p, Static: s.Prefix.Addr()}
 		}
 	}
 	return nil

@@ -106,6 +106,9 @@ func TestReportIsReadByTheDoctor(t *testing.T) {
 	if r.Version != version || strings.Join(r.Configs, " ") != "00-tsunagu.conflist 10-other.conf" || r.Overlay == nil || r.Overlay.Ready {
 		t.Errorf("got %+v from %s", r, body)
 	}
+	if strings.Contains(body, `"agent"`) {
+		t.Errorf("what is for root is told to everybody: %s", body)
+	}
 	if code, body := get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "not known yet") {
 		t.Errorf("readyz: %d %s", code, body)
 	}

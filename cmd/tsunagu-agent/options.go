@@ -44,7 +44,7 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 	f.BoolVar(&o.version, "version", false, "print the version and end")
 	f.StringVar(&o.node, "node-name", env("NODE_NAME"), "name of this node's Node object (default $NODE_NAME)")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "file that says how to reach the API server (default: the Pod's service account)")
-	f.StringVar(&o.http, "http", "127.0.0.1:9871", `address of /metrics, /healthz and /readyz; "" for none`)
+	f.StringVar(&o.http, "http", "127.0.0.1:9871", `address of /metrics, /status, /healthz and /readyz; "" for none`)
 	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	f.StringVar(&o.runDir, "run-dir", filepath.Dir(shimrpc.Socket), "folder of sockets and journals; it must be emptied by a reboot")
 	f.StringVar(&o.binDir, "cni-bin-dir", "/opt/cni/bin", "the container runtime's folder of CNI plugins")

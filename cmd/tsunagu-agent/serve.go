@@ -24,8 +24,10 @@ type report struct {
 	Version  string         `json:"version"`
 	Configs  []string       `json:"cniConfigs"`
 	RPFilter map[string]int `json:"rpFilter,omitempty"`
-	Overlay  overlayReport  `json:"overlay"`
-	Agent    *agentReport   `json:"agent,omitempty"`
+	// ServiceProxy is who carries out Services; absent when that cannot be told.
+	ServiceProxy *string       `json:"serviceProxy,omitempty"`
+	Overlay      overlayReport `json:"overlay"`
+	Agent        *agentReport  `json:"agent,omitempty"`
 }
 
 type overlayReport struct {
@@ -52,7 +54,7 @@ type pages struct {
 	node   func() identity
 }
 
-// open are the pages for everybody on the node.
+// open are the pages for everybody who reaches the node: nothing on them names a Pod or is a secret.
 func (p *pages) open() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{}))
@@ -92,7 +94,7 @@ func (p *pages) lacks() []string {
 func (p *pages) report() report {
 	status := p.overlay.Status()
 	r := report{
-		Version: version, Configs: configs(p.options.confDir), RPFilter: rpFilter(),
+		Version: version, Configs: configs(p.options.confDir), RPFilter: rpFilter(), ServiceProxy: serviceProxy(),
 		Overlay: overlayReport{Ready: closedNow(p.overlay.Ready()), Encap: status.Encap, MTU: status.PodMTU, Status: status},
 	}
 	r.Overlay.Message = strings.Join(append(slices.Clone(status.Problems), status.Err), "; ")

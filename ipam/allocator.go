@@ -70,6 +70,11 @@ type attempt struct {
 type ending struct {
 	uid  string
 	spot spot
+	// claimed: the address is a claim's, and what ends is its use by key.
+	// fresh: the claim may not list it, and then it was made in vain.
+	claimed bool
+	key     Key
+	fresh   bool
 }
 
 type poolKey struct{ domain, name string }

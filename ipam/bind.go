@@ -18,33 +18,38 @@ import (
 // block then. One of the two sees the other. If the block was there before,
 // the address is ours only when its owner has cut it out, which the owner does
 // after looking at its own log, or when the block is gone.
-func (a *Allocator) bind(ctx context.Context, owner Owner, p *Pool, x netip.Addr) (slot, error) {
+func (a *Allocator) bind(ctx context.Context, owner Owner, p *Pool, x netip.Addr, claim ClaimRef) (slot, error) {
 	name := objectName(p.Domain, x)
 	unlock, err := a.lockName(ctx, name)
 	if err != nil {
 		return slot{}, unavailable("bind address "+x.String(), err)
 	}
 	defer unlock()
-	if err := a.prepare(ctx, p, x, name); err != nil {
+	undo := ending{spot: spot{p.Domain, x}}
+	if claim != (ClaimRef{}) {
+		undo.claimed, undo.fresh, undo.key = true, true, owner.Key
+	}
+	if err := a.prepare(ctx, p, x, name, undo); err != nil {
 		return slot{}, err
 	}
-	got, err := a.create(ctx, owner, p, x, name)
+	got, err := a.create(ctx, owner, p, x, name, claim, undo)
 	if err != nil {
 		return slot{}, err
 	}
 	if err := a.clear(ctx, p, x); err != nil {
+		undo.uid = got.UID
 		a.mu.Lock()
-		a.ending[name] = &ending{got.UID, spot{p.Domain, x}}
+		a.ending[name] = &undo
 		a.mu.Unlock()
 		a.nudge()
 		return slot{}, err
 	}
-	return slot{Grant: p.grant(x), domain: p.Domain, bound: true, uid: got.UID}, nil
+	return slot{Grant: p.grant(x), domain: p.Domain, bound: true, uid: got.UID, claim: claim, key: undo.key, fresh: undo.fresh}, nil
 }
 
 // prepare finishes a deletion of the same object that is still to be done, and
 // logs what is about to be made, so that a crash leaves nothing behind.
-func (a *Allocator) prepare(ctx context.Context, p *Pool, x netip.Addr, name string) error {
+func (a *Allocator) prepare(ctx context.Context, p *Pool, x netip.Addr, name string, undo ending) error {
 	a.mu.Lock()
 	e := a.ending[name]
 	h := a.by[spot{p.Domain, x}]
@@ -57,15 +62,12 @@ func (a *Allocator) prepare(ctx context.Context, p *Pool, x netip.Addr, name str
 			return unavailable("bind address "+x.String(), err)
 		}
 	}
-	if err := a.Log.Put(unbindKey+name, encodeEnding(ending{"", spot{p.Domain, x}})); err != nil {
-		return &Refusal{Reason: Unavailable, Message: fmt.Sprintf("log that address %s is being bound: %v", x, err), Fix: "check the space on the file system of /run on the node"}
-	}
-	return nil
+	return a.mark(name, undo)
 }
 
 // create makes the object, or finds who has it.
-func (a *Allocator) create(ctx context.Context, owner Owner, p *Pool, x netip.Addr, name string) (Address, error) {
-	want := Address{Meta: Meta{Name: name}, Domain: p.Domain, Address: x, Pool: p.Name, Node: a.Node, NodeUID: a.NodeUID, Owner: owner}
+func (a *Allocator) create(ctx context.Context, owner Owner, p *Pool, x netip.Addr, name string, claim ClaimRef, undo ending) (Address, error) {
+	want := Address{Meta: Meta{Name: name}, Domain: p.Domain, Address: x, Pool: p.Name, Node: a.Node, NodeUID: a.NodeUID, Owner: owner, Claim: claim}
 	for range 3 {
 		got, err := a.Store.CreateAddress(ctx, want)
 		if err == nil {
@@ -73,7 +75,7 @@ func (a *Allocator) create(ctx context.Context, owner Owner, p *Pool, x netip.Ad
 		}
 		if !errors.Is(err, ErrExists) {
 			a.mu.Lock()
-			a.ending[name] = &ending{"", spot{p.Domain, x}}
+			a.ending[name] = &undo
 			a.mu.Unlock()
 			return got, unavailable("bind address "+x.String(), err)
 		}
@@ -83,14 +85,14 @@ func (a *Allocator) create(ctx context.Context, owner Owner, p *Pool, x netip.Ad
 			continue
 		case err != nil:
 			a.mu.Lock()
-			a.ending[name] = &ending{"", spot{p.Domain, x}}
+			a.ending[name] = &undo
 			a.mu.Unlock()
 			return got, unavailable("bind address "+x.String(), err)
-		case got.NodeUID == a.NodeUID && got.Owner.Key == owner.Key:
+		case got.NodeUID == a.NodeUID && got.Owner.Key == owner.Key && got.Claim == claim:
 			return got, nil // made by an earlier try whose answer was lost
 		}
 		_ = a.unbound(name)
-		return got, takenBy(p, x, got.Owner, got.Node)
+		return got, takenFrom(p, x, got)
 	}
 	_ = a.unbound(name)
 	return Address{}, &Refusal{Reason: Taken, Message: fmt.Sprintf("address %s of pool %s is being bound and freed by others", x, p.Name), Fix: "it is tried again"}
@@ -254,13 +256,17 @@ func (a *Allocator) lockName(ctx context.Context, name string) (unlock func(), e
 }
 
 type endingRecord struct {
-	UID     string     `json:"u,omitempty"`
-	Domain  string     `json:"d"`
-	Address netip.Addr `json:"a"`
+	UID       string     `json:"u,omitempty"`
+	Domain    string     `json:"d"`
+	Address   netip.Addr `json:"a"`
+	Container string     `json:"c,omitempty"`
+	IfName    string     `json:"i,omitempty"`
+	Claimed   bool       `json:"l,omitempty"`
+	Fresh     bool       `json:"f,omitempty"`
 }
 
 func encodeEnding(e ending) []byte {
-	value, _ := json.Marshal(endingRecord{e.uid, e.spot.domain, e.spot.addr})
+	value, _ := json.Marshal(endingRecord{e.uid, e.spot.domain, e.spot.addr, e.key.ContainerID, e.key.IfName, e.claimed, e.fresh})
 	return value
 }
 
@@ -269,5 +275,5 @@ func decodeEnding(value []byte) (*ending, error) {
 	if err := json.Unmarshal(value, &r); err != nil {
 		return nil, fmt.Errorf("read an address to be deleted: %w", err)
 	}
-	return &ending{r.UID, spot{r.Domain, r.Address}}, nil
+	return &ending{r.UID, spot{r.Domain, r.Address}, r.Claimed, Key{r.Container, r.IfName}, r.Fresh}, nil
 }

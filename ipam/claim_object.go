@@ -132,4 +132,3 @@ func macFrom(text string) (net.HardwareAddr, error) {
 	}
 	return net.ParseMAC(text)
 }
-

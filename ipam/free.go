@@ -24,7 +24,7 @@ func (a *Allocator) Free(_ context.Context, key Key) error {
 	}
 	for _, s := range h.slots {
 		if s.bound {
-			if err := a.condemn(s.domain, s.Grant, s.uid); err != nil {
+			if err := a.condemn(s.ended(key)); err != nil {
 				return fmt.Errorf("free the addresses of %s: %w", key, err)
 			}
 		}
@@ -58,15 +58,24 @@ func (a *Allocator) forget(h *held, now time.Time) {
 	}
 }
 
-// condemn marks an Address object to be deleted, in the log first. Called with
-// mu held.
-func (a *Allocator) condemn(domain string, g Grant, uid string) error {
-	x := g.Address.Addr()
-	name := objectName(domain, x)
-	if err := a.Log.Put(unbindKey+name, encodeEnding(ending{uid, spot{domain, x}})); err != nil {
+// ended is what is to be done when the interface does not have the address
+// any more: the object is deleted, or its use by a claim's interface ends.
+func (s slot) ended(key Key) ending {
+	e := ending{uid: s.uid, spot: spot{s.domain, s.Address.Addr()}}
+	if s.claim != (ClaimRef{}) {
+		e.claimed, e.key, e.fresh = true, key, s.fresh
+	}
+	return e
+}
+
+// condemn notes what is to be done about an Address object, in the log first.
+// Called with mu held.
+func (a *Allocator) condemn(e ending) error {
+	name := objectName(e.spot.domain, e.spot.addr)
+	if err := a.Log.Put(unbindKey+name, encodeEnding(e)); err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
-	a.ending[name] = &ending{uid, spot{domain, x}}
+	a.ending[name] = &e
 	a.nudge()
 	return nil
 }
@@ -85,16 +94,25 @@ func (a *Allocator) abandon(requests []request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := range requests {
-		if s := &requests[i].right; s.bound {
-			a.ending[objectName(s.domain, s.Address.Addr())] = &ending{s.uid, spot{s.domain, s.Address.Addr()}}
-			a.nudge()
-		}
+		a.giveUp(requests[i].right)
+	}
+}
+
+// giveUp gives up one right. Called with mu held.
+func (a *Allocator) giveUp(s slot) {
+	if s.bound {
+		e := s.ended(s.key)
+		a.ending[objectName(s.domain, s.Address.Addr())] = &e
+		a.nudge()
 	}
 }
 
 // unbind deletes an Address object that nobody here uses. The name is locked
 // by the caller.
 func (a *Allocator) unbind(ctx context.Context, name string, e ending) error {
+	if e.claimed {
+		return a.relinquish(ctx, name, e)
+	}
 	if e.uid == "" {
 		// The answer to our create was lost: is it ours?
 		got, err := a.Store.GetAddress(ctx, name)
@@ -103,7 +121,7 @@ func (a *Allocator) unbind(ctx context.Context, name string, e ending) error {
 			return a.unbound(name)
 		case err != nil:
 			return err
-		case got.NodeUID != a.NodeUID || a.usedElsewhere(got):
+		case got.NodeUID != a.NodeUID || got.Claim != ClaimRef{} || a.usedElsewhere(got):
 			return a.unbound(name)
 		}
 		e.uid = got.UID

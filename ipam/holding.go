@@ -23,6 +23,9 @@ type Want struct {
 	// Alternatives are pools of the same address family that are tried in
 	// turn when Pool is full. Static is taken of the one that has it.
 	Alternatives []Pool
+	// Claim is whose the address is; nil for nobody's. It is the same for all
+	// wants of an interface that have one.
+	Claim *Claiming
 }
 
 // pools goes through the pool and its alternatives.

@@ -91,11 +91,15 @@ func (a *Allocator) leaseNamed(name string) *lease {
 // there.
 func (a *Allocator) checkBound(ctx context.Context) error {
 	a.mu.Lock()
-	missing := map[spot]string{}
+	type right struct {
+		uid string
+		key Key
+	}
+	missing := map[spot]right{}
 	for x, h := range a.by {
 		for _, s := range h.slots {
 			if s.bound && s.domain == x.domain && s.Address.Addr() == x.addr {
-				missing[x] = s.uid
+				missing[x] = right{s.uid, h.owner.Key}
 			}
 		}
 	}
@@ -108,7 +112,7 @@ func (a *Allocator) checkBound(ctx context.Context) error {
 		return err
 	}
 	for _, x := range mine {
-		if missing[spot{x.Domain, x.Address}] == x.UID {
+		if r := missing[spot{x.Domain, x.Address}]; r.uid == x.UID && x.rightOf(r.key) {
 			delete(missing, spot{x.Domain, x.Address})
 		}
 	}
@@ -149,16 +153,23 @@ func (a *Allocator) rebind(ctx context.Context, x spot) error {
 		a.mu.Unlock()
 		return nil
 	}
+	claim := s.claim
 	a.mu.Unlock()
 	p := &Pool{Name: s.Pool, Domain: x.domain, Prefix: s.Address.Masked()}
-	got, err := a.Store.CreateAddress(ctx, Address{Meta: Meta{Name: name}, Domain: x.domain, Address: x.addr, Pool: s.Pool, Node: a.Node, NodeUID: a.NodeUID, Owner: h.owner})
+	want := Address{Meta: Meta{Name: name}, Domain: x.domain, Address: x.addr, Pool: s.Pool, Node: a.Node, NodeUID: a.NodeUID, Owner: h.owner, Claim: claim}
+	got, err := a.Store.CreateAddress(ctx, want)
 	if errors.Is(err, ErrExists) {
 		got, err = a.Store.GetAddress(ctx, name)
+	}
+	if err == nil && !got.used() && got.Claim == claim && claim != (ClaimRef{}) {
+		// It was taken from this interface, and nobody has it.
+		want.Meta = got.Meta
+		got, err = a.Store.UpdateAddress(ctx, want)
 	}
 	if err != nil {
 		return err
 	}
-	bound := got.NodeUID == a.NodeUID
+	bound := got.NodeUID == a.NodeUID && got.rightOf(h.owner.Key)
 	conflict := ""
 	if !bound {
 		conflict = "it is bound to " + got.Owner.Namespace + "/" + got.Owner.Pod + " on node " + got.Node
@@ -175,18 +186,22 @@ func (a *Allocator) rebind(ctx context.Context, x spot) error {
 	if conflict != "" {
 		a.Logger.Error("two interfaces may have one address: this one keeps it, it is not given out again", "address", x.addr, "domain", x.domain, "interface", h.owner.Key, "pod", h.owner.Namespace+"/"+h.owner.Pod, "because", conflict)
 	}
-	return a.rebound(x, bound, got.UID, conflict != "")
+	return a.rebound(x, bound, got.UID, conflict != "", claim, h.owner.Key)
 }
 
 // rebound logs the new right, unless the holding went away meanwhile.
-func (a *Allocator) rebound(x spot, bound bool, uid string, frozen bool) error {
+func (a *Allocator) rebound(x spot, bound bool, uid string, frozen bool, claim ClaimRef, key Key) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.evicted, x)
 	h, s := a.holder(x)
-	if h == nil {
+	if h == nil || claim != (ClaimRef{}) && h.owner.Key != key {
 		if bound {
-			a.ending[objectName(x.domain, x.addr)] = &ending{uid, x}
+			e := ending{uid: uid, spot: x}
+			if claim != (ClaimRef{}) {
+				e.claimed, e.key = true, key
+			}
+			a.ending[objectName(x.domain, x.addr)] = &e
 		}
 		return nil
 	}

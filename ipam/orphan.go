@@ -8,8 +8,8 @@ import (
 
 // Orphans are Address objects of this node that no interface here holds: their
 // create was answered to a process that is no more, or the log was lost. The
-// caller deletes each with DeleteOrphan after it has made sure that the
-// sandbox of Owner.ContainerID is gone.
+// caller deletes each with DeleteOrphan (one of a claim stays, without an
+// owner) after it has made sure that the sandbox of Owner.ContainerID is gone.
 func (a *Allocator) Orphans(ctx context.Context) ([]Address, error) {
 	mine, err := a.Store.ListAddresses(ctx, Scope{NodeUID: a.NodeUID})
 	if err != nil {
@@ -44,6 +44,9 @@ func (a *Allocator) DeleteOrphan(ctx context.Context, x Address) error {
 	a.mu.Unlock()
 	if used {
 		return nil
+	}
+	if x.Claim != (ClaimRef{}) {
+		return a.relinquish(ctx, x.Name, ending{spot: spot{x.Domain, x.Address}, claimed: true, fresh: true, key: x.Owner.Key})
 	}
 	err = a.Store.DeleteAddress(ctx, x.Name, x.UID)
 	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrConflict) {

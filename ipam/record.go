@@ -21,6 +21,13 @@ type slot struct {
 	// frozen: somebody else has the right to it. The interface keeps it, and
 	// it is not given out again.
 	frozen bool
+	// claim is whose the address is, if it is a claim's.
+	claim ClaimRef
+
+	// While a take is under way: key is who will have it, and fresh says that
+	// the claim does not list it yet.
+	key   Key
+	fresh bool
 }
 
 // held is a Holding with the rights.
@@ -68,12 +75,16 @@ type slotRecord struct {
 	Unit    int          `json:"n,omitempty"`
 	Frozen  bool         `json:"f,omitempty"`
 	MAC     []byte       `json:"m,omitempty"`
+	Claim   *ClaimRef    `json:"k,omitempty"`
 }
 
 func (h *held) encode() ([]byte, error) {
 	r := heldRecord{h.owner.ContainerID, h.owner.IfName, h.owner.Namespace, h.owner.Pod, h.owner.UID, h.owner.Network, make([]slotRecord, 0, len(h.slots))}
 	for _, s := range h.slots {
-		rec := slotRecord{s.Address, nil, s.Routes, s.Pool, s.domain, s.local, s.bound, s.uid, s.unit, s.frozen, s.MAC}
+		rec := slotRecord{s.Address, nil, s.Routes, s.Pool, s.domain, s.local, s.bound, s.uid, s.unit, s.frozen, s.MAC, nil}
+		if s.claim != (ClaimRef{}) {
+			rec.Claim = &s.claim
+		}
 		if s.Gateway.IsValid() {
 			rec.Gateway = &s.Gateway
 		}
@@ -93,6 +104,9 @@ func decodeHeld(value []byte) (*held, error) {
 			return nil, fmt.Errorf("read the holding of %s: an address is missing", h.owner.Key)
 		}
 		one := slot{Grant: Grant{Address: s.Address, Routes: s.Routes, Pool: s.Pool, MAC: s.MAC}, domain: s.Domain, local: s.Local, bound: s.Bound, uid: s.UID, unit: s.Unit, frozen: s.Frozen}
+		if s.Claim != nil {
+			one.claim = *s.Claim
+		}
 		if s.Gateway != nil {
 			one.Gateway = *s.Gateway
 		}

@@ -21,6 +21,13 @@ const (
 	// HoldsOther: the interface holds addresses already, and others than those
 	// asked for now.
 	HoldsOther = "HoldsOtherAddresses"
+	// UnknownClaim: there is no claim of the name that a Pod names.
+	UnknownClaim = "UnknownClaim"
+	// ClaimMismatch: the claim is for something else, or its addresses do not
+	// fit the network any more.
+	ClaimMismatch = "ClaimMismatch"
+	// ClaimInUse: another interface has the claim's address.
+	ClaimInUse = "ClaimInUse"
 	// BadConfig: the ipam configuration says something impossible.
 	BadConfig = "BadAddressConfig"
 	// UnknownType: the ipam type is not one that is built in.

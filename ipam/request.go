@@ -49,14 +49,18 @@ func check(w *Want) error {
 		w.Pool, w.Alternatives = *w.that(w.Static), nil
 		return w.Pool.Refuse(w.Static)
 	}
-	for i := 0; len(w.Pool.spans) == 0; i++ {
+	for i := 0; len(w.Pool.spans) == 0 && w.Claim == nil; i++ {
 		if len(w.Alternatives) == 0 {
-			return &Refusal{Reason: PoolFull, Message: "pool " + w.Pool.Name + " has no address to give to who asks for none: its ranges, less gateway, exclude and staticRanges, are empty", Fix: "make its ranges larger, or ask for an address of its staticRanges"}
+			return noneToGive(&w.Pool)
 		}
 		w.Pool, w.Alternatives = w.Alternatives[0], w.Alternatives[1:]
 	}
 	w.Alternatives = slices.DeleteFunc(w.Alternatives, func(p Pool) bool { return len(p.spans) == 0 })
 	return nil
+}
+
+func noneToGive(p *Pool) error {
+	return &Refusal{Reason: PoolFull, Message: "pool " + p.Name + " has no address to give to who asks for none: its ranges, less gateway, exclude and staticRanges, are empty", Fix: "make its ranges larger, or ask for an address of its staticRanges"}
 }
 
 // pool is the one that is tried now.

@@ -219,9 +219,9 @@ func (a *Allocator) confirmAll(ctx context.Context, domain string, leases []*lea
 // missing.
 func (a *Allocator) reclaim(ctx context.Context, mine []Address) error {
 	a.mu.Lock()
-	bound := map[spot]string{}
+	bound := map[spot]Address{}
 	for _, x := range mine {
-		bound[spot{x.Domain, x.Address}] = x.UID
+		bound[spot{x.Domain, x.Address}] = x
 	}
 	var missing []slot // the order matters to nobody but a simulation
 	for _, h := range a.held {
@@ -232,11 +232,12 @@ func (a *Allocator) reclaim(ctx context.Context, mine []Address) error {
 			if s.local || s.frozen && !s.bound {
 				continue
 			}
-			uid, ok := bound[spot{s.domain, x}]
+			on, ok := bound[spot{s.domain, x}]
+			ok = ok && on.rightOf(h.owner.Key)
 			switch {
 			case ok:
-				changed = changed || !s.bound || s.uid != uid
-				s.bound, s.uid = true, uid
+				changed = changed || !s.bound || s.uid != on.UID
+				s.bound, s.uid, s.claim = true, on.UID, on.Claim
 				delete(a.ending, objectName(s.domain, x))
 			case s.bound:
 				a.evicted[spot{s.domain, x}] = struct{}{}

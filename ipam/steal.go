@@ -12,7 +12,7 @@ import (
 // the last word: it cuts the address out, or gives the whole block back if it
 // uses none of it. What is known of use may be old; each answer of an owner
 // brings it up to date.
-func (a *Allocator) steal(ctx context.Context, owner Owner, p *Pool, e *exhausted) (slot, error) {
+func (a *Allocator) steal(ctx context.Context, owner Owner, p *Pool, e *exhausted, claim ClaimRef) (slot, error) {
 	const tries = 16
 	blocks := slices.Clone(e.blocks)
 	for range tries {
@@ -20,7 +20,7 @@ func (a *Allocator) steal(ctx context.Context, owner Owner, p *Pool, e *exhauste
 		if i < 0 {
 			break
 		}
-		s, err := a.bind(ctx, owner, p, x)
+		s, err := a.bind(ctx, owner, p, x, claim)
 		if err == nil {
 			return s, nil
 		}

@@ -36,7 +36,8 @@ func (a *Allocator) Take(ctx context.Context, owner Owner, wants []Want) (grants
 			return nil, unavailable("take addresses for "+owner.Key.String(), ctx.Err())
 		}
 	}
-	if a.started || !shared {
+	claimed := claimingOf(requests) != nil
+	if !claimed && (a.started || !shared) {
 		if grants, _, err := a.commit(owner, requests); grants != nil || err != nil {
 			a.mu.Unlock()
 			return grants, err
@@ -53,11 +54,11 @@ func (a *Allocator) Take(ctx context.Context, owner Owner, wants []Want) (grants
 		a.mu.Unlock()
 		close(at.done)
 	}()
-	return a.takeSlowly(ctx, at, owner, requests, shared)
+	return a.takeSlowly(ctx, at, owner, requests, shared, claimed)
 }
 
 // takeSlowly gets what is missing from the API server, want by want.
-func (a *Allocator) takeSlowly(ctx context.Context, at *attempt, owner Owner, requests []request, shared bool) (grants []Grant, err error) {
+func (a *Allocator) takeSlowly(ctx context.Context, at *attempt, owner Owner, requests []request, shared, claimed bool) (grants []Grant, err error) {
 	defer func() {
 		if grants == nil {
 			a.abandon(requests)
@@ -71,6 +72,14 @@ func (a *Allocator) takeSlowly(ctx context.Context, at *attempt, owner Owner, re
 				return nil, deleted(owner)
 			}
 			return nil, unavailable("take addresses for "+owner.Key.String(), errors.New("this node's blocks are not known yet"))
+		}
+	}
+	if claimed {
+		if err := a.claimed(ctx, owner, requests); err != nil {
+			if at.gone(a) {
+				return nil, deleted(owner)
+			}
+			return nil, err
 		}
 	}
 	for round := 0; ; round++ {
@@ -123,7 +132,7 @@ func deleted(owner Owner) error {
 func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request, r *request) (slot, error) {
 	p, need := r.pool(), 0
 	if r.Static.IsValid() {
-		return a.bind(ctx, owner, p, r.Static)
+		return a.bind(ctx, owner, p, r.Static, ClaimRef{})
 	}
 	for i := range requests {
 		// Two wants may draw on the same addresses.
@@ -135,7 +144,7 @@ func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request,
 	err := a.acquire(ctx, *p, need)
 	var full *exhausted
 	if errors.As(err, &full) {
-		return a.steal(ctx, owner, p, full)
+		return a.steal(ctx, owner, p, full, ClaimRef{})
 	}
 	return slot{}, err
 }
@@ -269,6 +278,15 @@ func takenBy(p *Pool, x netip.Addr, w Owner, node string) error {
 	}
 	return &Refusal{Reason: Taken, Message: fmt.Sprintf("address %s of pool %s is in use by %s", x, p.Name, who),
 		Fix: "ask for another address, or delete that Pod"}
+}
+
+// takenFrom says whose an address is that an object binds.
+func takenFrom(p *Pool, x netip.Addr, got Address) error {
+	if got.used() || got.Claim == (ClaimRef{}) {
+		return takenBy(p, x, got.Owner, got.Node)
+	}
+	return &Refusal{Reason: Taken, Message: fmt.Sprintf("address %s of pool %s is kept for IPClaim %s/%s", x, p.Name, got.Claim.Namespace, got.Claim.Name),
+		Fix: fmt.Sprintf("ask for another address, or give that one up: kubectl -n %s delete ipclaim %s", got.Claim.Namespace, got.Claim.Name)}
 }
 
 // again answers a Take for a Key that has addresses.

@@ -172,6 +172,9 @@ func (s *Server) takeAddresses(ctx context.Context, record Record, p *planned) e
 			p.grants = append(taken, p.fixed...)
 			return nil
 		}
+		if ipam.ReasonOf(err) == ipam.UnknownClaim {
+			return s.unknownClaim(ctx, p, err)
+		}
 		if ipam.ReasonOf(err) != ipam.Unavailable || ctx.Err() != nil || time.Since(began) > addressPatience {
 			return err
 		}

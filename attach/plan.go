@@ -85,8 +85,10 @@ func (p planner) resolve(ctx context.Context, pod Pod, s Selection) (planned, er
 	if one.net, err = ParseDefinition(d); err != nil {
 		return one, err
 	}
-	one.wants, one.fixed, err = s.wants(ctx, one.net, p.pools)
-	return one, err
+	if one.wants, one.fixed, err = s.wants(ctx, one.net, p.pools); err != nil {
+		return one, err
+	}
+	return one, one.claim(pod)
 }
 
 // attachments makes complete attachments of interfaces that have their addresses, and decides who owns the default routes: a network
@@ -104,6 +106,9 @@ func attachments(containerID string, all []planned) ([]kind.Attachment, error) {
 			a.MAC = one.net.MAC
 		}
 		for _, g := range one.grants {
+			if len(a.MAC) == 0 && !isDevice(one.net.Spec) {
+				a.MAC = g.MAC // of the claim, or as the pool derives it
+			}
 			a.Addresses = append(a.Addresses, kind.Address{Prefix: g.Address, Gateway: g.Gateway})
 			for _, r := range g.Routes {
 				route := kind.Route{Dst: r.Dst, Gateway: r.Gateway}
@@ -138,6 +143,12 @@ func attachments(containerID string, all []planned) ([]kind.Attachment, error) {
 	}
 	slices.Reverse(list)
 	return list, nil
+}
+
+// isDevice tells whether the interface is a device that exists already: it keeps its MAC, unless another is asked for.
+func isDevice(s kind.Spec) bool {
+	_, is := s.(kind.HostDevice)
+	return is
 }
 
 // leaves tells whether an attachment has the default route of a family.

@@ -13,7 +13,12 @@ type Pod struct {
 	StaticUID string
 	// Networks is the value of SelectionAnnotation.
 	Networks string
+	// Owner is who controls the Pod; zero for nobody.
+	Owner Controller
 }
+
+// Controller is an object that makes Pods.
+type Controller struct{ APIVersion, Kind, Name, UID string }
 
 // Is tells whether the Pod is the one that the kubelet calls uid; "" is any.
 func (p Pod) Is(uid string) bool {

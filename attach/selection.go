@@ -25,6 +25,8 @@ type Selection struct {
 	IPs []RequestedIP
 	// MAC asked for; empty means any.
 	MAC net.HardwareAddr
+	// Claim is the IPClaim, of the Pod's namespace, whose addresses are asked for.
+	Claim string
 	// WantsDefault tells that the Pod wants to leave by this network; by the gateways of DefaultRoute, or when there are none by the
 	// network's own.
 	WantsDefault bool
@@ -111,6 +113,10 @@ func (s *Selection) check() error {
 			return badElement(s.Index, field, fmt.Sprintf("%q is not the name of a Kubernetes object", value),
 				"write lower-case letters, digits and '-', beginning and ending with a letter or digit")
 		}
+	}
+	if s.Claim != "" && (!definitionName.MatchString(s.Claim) || len(s.Claim) > 253) {
+		return badElement(s.Index, "ipam-claim-reference", fmt.Sprintf("%q is not the name of a Kubernetes object", s.Claim),
+			"write the name of an IPClaim (or IPAMClaim) of the Pod's namespace")
 	}
 	if !kind.ValidName(s.IfName) {
 		return badElement(s.Index, "interface", fmt.Sprintf("%q cannot be the name of an interface", s.IfName),

@@ -15,19 +15,20 @@ import (
 
 // element is one element of the JSON form as it is written (Multi-Net spec 1.3 section 4.1.2.1).
 type element struct {
-	name, namespace, ifName, ifNameOld, mac string
-	ips, defaultRoute                       []string
-	hasDefault                              bool
+	name, namespace, ifName, ifNameOld, mac, claim string
+	ips, defaultRoute                              []string
+	hasDefault                                     bool
 }
 
 // elementFields reads the fields that are honoured.
 var elementFields = map[string]func(*element, json.RawMessage) error{
-	"name":             func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.name) },
-	"namespace":        func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.namespace) },
-	"interface":        func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.ifName) },
-	"interfaceRequest": func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.ifNameOld) },
-	"mac":              func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.mac) },
-	"ips":              func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.ips) },
+	"name":                 func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.name) },
+	"namespace":            func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.namespace) },
+	"interface":            func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.ifName) },
+	"interfaceRequest":     func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.ifNameOld) },
+	"mac":                  func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.mac) },
+	"ips":                  func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.ips) },
+	"ipam-claim-reference": func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.claim) },
 	"default-route": func(e *element, raw json.RawMessage) error {
 		e.hasDefault = true
 		return json.Unmarshal(raw, &e.defaultRoute)
@@ -37,12 +38,11 @@ var elementFields = map[string]func(*element, json.RawMessage) error{
 // unsupportedFields are the fields of the standard that are not built in. They are refused and not ignored: a Pod that asked for a
 // limit of bandwidth must not run without.
 var unsupportedFields = map[string]string{
-	"portMappings":         "ports of the node are forwarded to the pod network only: use hostPort in the Pod's spec",
-	"bandwidth":            "there is no limit of bandwidth yet",
-	"deviceID":             "devices of device plugins are not attached yet",
-	"infiniband-guid":      "InfiniBand is not attached yet",
-	"cni-args":             "arguments to plugins are not passed on: put the options into the network's configuration",
-	"ipam-claim-reference": "address claims are not honoured yet: use \"ips\"",
+	"portMappings":    "ports of the node are forwarded to the pod network only: use hostPort in the Pod's spec",
+	"bandwidth":       "there is no limit of bandwidth yet",
+	"deviceID":        "devices of device plugins are not attached yet",
+	"infiniband-guid": "InfiniBand is not attached yet",
+	"cni-args":        "arguments to plugins are not passed on: put the options into the network's configuration",
 }
 
 // parseJSONSelections reads the form [{"name": …}, …].
@@ -128,7 +128,7 @@ func unknownFieldFix(field string) string {
 	if meant := near(field, known); len(meant) > 0 {
 		return fmt.Sprintf("write %q", meant[0])
 	}
-	return "use name, namespace, interface, ips, mac, default-route"
+	return "use name, namespace, interface, ips, mac, default-route, ipam-claim-reference"
 }
 
 // empty tells that a field has a value that asks for nothing.
@@ -149,7 +149,7 @@ func abbreviate(s string) string {
 
 // selection makes values of an element's texts.
 func (e element) selection(index int) (Selection, error) {
-	s := Selection{Namespace: e.namespace, Name: e.name, IfName: e.ifName, WantsDefault: e.hasDefault}
+	s := Selection{Namespace: e.namespace, Name: e.name, IfName: e.ifName, Claim: e.claim, WantsDefault: e.hasDefault}
 	if e.name == "" {
 		return s, badElement(index, "name", "is missing", "name the network attachment definition")
 	}

@@ -53,6 +53,7 @@ type Config struct {
 	PodNetwork  PodNetwork
 	Namespaces  Namespaces
 	Addresses   Addresses
+	Claims      Claims
 	Wirer       Wirer
 	Ports       Ports
 	Events      Events

@@ -136,6 +136,11 @@ func (c *cluster) Names() []string {
 	return slices.Collect(maps.Keys(c.pools))
 }
 
+// ClaimNames are those that nobody has when a Pod names another.
+func (c *cluster) ClaimNames(context.Context, string) ([]string, error) {
+	return []string{"web-vm", "other"}, nil
+}
+
 func (c *cluster) Warn(pod Pod, reason, message string) { c.event("Warning", pod, reason, message) }
 func (c *cluster) Note(pod Pod, reason, message string) { c.event("Normal", pod, reason, message) }
 
@@ -352,7 +357,7 @@ func (n *node) boot() {
 	running.Go(func() { _ = n.allocator.Run(ctx) })
 	n.server, err = New(Config{
 		Pods: n.cluster, Definitions: n.cluster, Pools: n.cluster, PodNetwork: testNetwork{[]string{"10.244.1.0/24", "fd00:244:0:1::/64"}},
-		Addresses: n.allocator, Wirer: n.wirer, Ports: n.ports, Events: n.cluster, Statuses: n.cluster, Meter: n.meter, Log: log,
+		Addresses: n.allocator, Claims: n.cluster, Wirer: n.wirer, Ports: n.ports, Events: n.cluster, Statuses: n.cluster, Meter: n.meter, Log: log,
 		Records: n.notes.Boot(), Lacks: func() []string { return n.lacks },
 	})
 	n.must(err)

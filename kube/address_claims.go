@@ -48,6 +48,19 @@ func (s *Addresses) OwnClaim(ctx context.Context, c ipam.Claim) (ipam.Claim, err
 	return s.patchClaim(ctx, c, map[string]any{"metadata": map[string]any{"ownerReferences": c.Holder.References()}})
 }
 
+// ClaimNames lists the claims of a namespace (attach.Claims).
+func (s *Addresses) ClaimNames(ctx context.Context, namespace string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	var list v1alpha1.IPClaimList
+	err := s.client.Get().Namespace(namespace).Resource(claimResource).Param("limit", "500").Do(ctx).Into(&list)
+	names := make([]string, len(list.Items))
+	for i := range list.Items {
+		names[i] = list.Items[i].Name
+	}
+	return names, sorted("list "+claimResource, err)
+}
+
 // patchClaim changes some fields of a claim. A patch that names the version is refused if there is another by now.
 func (s *Addresses) patchClaim(ctx context.Context, c ipam.Claim, change map[string]any, sub ...string) (ipam.Claim, error) {
 	of, _ := change["metadata"].(map[string]any)

@@ -69,8 +69,19 @@ func stripPod(object any) (any, error) {
 	p.ObjectMeta = metav1.ObjectMeta{
 		Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion,
 		DeletionTimestamp: p.DeletionTimestamp, Annotations: kept,
+		OwnerReferences: stickyOwner(p.OwnerReferences),
 	}
 	return p, nil
+}
+
+// stickyOwner is the StatefulSet that controls a Pod, if one does: the only owner that anybody here asks for.
+func stickyOwner(refs []metav1.OwnerReference) []metav1.OwnerReference {
+	for _, r := range refs {
+		if r.Controller != nil && *r.Controller && r.Kind == "StatefulSet" {
+			return []metav1.OwnerReference{{APIVersion: r.APIVersion, Kind: r.Kind, Name: r.Name, UID: r.UID}}
+		}
+	}
+	return nil
 }
 
 // Pod finds a Pod of this node (attach.Pods).
@@ -92,6 +103,7 @@ func (p *Pods) Pod(ctx context.Context, namespace, name, uid string) (attach.Pod
 	object, err := p.client.Resource(podResource).Namespace(namespace).Get(live, name, metav1.GetOptions{})
 	switch {
 	case err == nil:
+		object.OwnerReferences = stickyOwner(object.OwnerReferences)
 		if pod = toPod(object); pod.Is(uid) {
 			return pod, nil
 		}
@@ -118,6 +130,10 @@ func (p *Pods) Known() (map[string]bool, bool) {
 }
 
 func toPod(m *metav1.PartialObjectMetadata) attach.Pod {
-	return attach.Pod{Namespace: m.Namespace, Name: m.Name, UID: string(m.UID), StaticUID: m.Annotations[staticAnnotation],
+	pod := attach.Pod{Namespace: m.Namespace, Name: m.Name, UID: string(m.UID), StaticUID: m.Annotations[staticAnnotation],
 		Networks: m.Annotations[attach.SelectionAnnotation]}
+	for _, r := range m.OwnerReferences {
+		pod.Owner = attach.Controller{APIVersion: r.APIVersion, Kind: r.Kind, Name: r.Name, UID: string(r.UID)}
+	}
+	return pod
 }

@@ -134,8 +134,9 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		group.Go(func() error { defer parts.Done(); return named(name, part(beside)) })
 	}
 	start("identity", func(ctx context.Context) error { return id.follow(ctx, idFile, a.nodes) })
+	store := kube.NewAddresses(a.client, a.log.With("room", "ipam"))
 	addresses, err := ipam.New(ipam.Options{
-		Node: id.Name, NodeUID: id.UID, Store: kube.NewAddresses(a.client, a.log.With("room", "ipam")), Log: addressLog, Logger: a.log.With("room", "ipam"),
+		Node: id.Name, NodeUID: id.UID, Store: store, Log: addressLog, Logger: a.log.With("room", "ipam"),
 	})
 	if err != nil {
 		return err
@@ -145,7 +146,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 	server, err := attach.New(attach.Config{
 		Pods: a.pods, Definitions: a.definitions, Pools: a.pools, Namespaces: a.options.namespaces,
 		PodNetwork: podNetwork{a.options.node, a.nodes, a.services, a.overlay, a.options.prefixes},
-		Addresses:  addresses, Wirer: wirer, Ports: hostport.New(a.overlay.Table(), a.log.With("room", "hostport")),
+		Addresses:  addresses, Claims: store, Wirer: wirer, Ports: hostport.New(a.overlay.Table(), a.log.With("room", "hostport")),
 		Events: a.events, Statuses: kube.NewStatuses(a.client), Meter: a.metrics, Log: a.log.With("room", "attach"),
 		Records: records, Incomplete: found.New || found.Damaged > 0, Lacks: a.lacks,
 	})

@@ -55,7 +55,19 @@ func index(m ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	return m.GetFieldIndexer().IndexField(ctx, &v1alpha1.IPAddress{}, domainField, func(o client.Object) []string {
+	err = m.GetFieldIndexer().IndexField(ctx, &v1alpha1.IPAddress{}, domainField, func(o client.Object) []string {
 		return []string{o.(*v1alpha1.IPAddress).Spec.Domain}
 	})
+	if err != nil {
+		return err
+	}
+	return m.GetFieldIndexer().IndexField(ctx, &v1alpha1.IPAddress{}, claimField, claimKey)
+}
+
+// claimKey is the claim of an address, as namespace/name.
+func claimKey(o client.Object) []string {
+	if c := o.(*v1alpha1.IPAddress).Spec.Claim; c.UID != "" {
+		return []string{c.Namespace + "/" + c.Name}
+	}
+	return nil
 }

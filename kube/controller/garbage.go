@@ -90,7 +90,7 @@ func (g *garbage) lost(ctx context.Context) (map[ownerID][]client.Object, error)
 		return nil, err
 	}
 	for i, b := range blocks.Items {
-		if o := (ownerID{b.Spec.Owner.Node, b.Spec.Owner.NodeUID}); !alive[o.UID] {
+		if o := (ownerID{b.Spec.Owner.Node, b.Spec.Owner.NodeUID}); o.UID != "" && !alive[o.UID] {
 			lost[o] = append(lost[o], &blocks.Items[i])
 		}
 	}
@@ -99,7 +99,8 @@ func (g *garbage) lost(ctx context.Context) (map[ownerID][]client.Object, error)
 		return nil, err
 	}
 	for i, a := range addresses.Items {
-		if o := (ownerID{a.Spec.Owner.Node, a.Spec.Owner.NodeUID}); !alive[o.UID] {
+		// One without an owner waits for its claim, or is kept from everybody.
+		if o := (ownerID{a.Spec.Owner.Node, a.Spec.Owner.NodeUID}); o.UID != "" && !alive[o.UID] {
 			lost[o] = append(lost[o], &addresses.Items[i])
 		}
 	}
@@ -119,9 +120,7 @@ func (g *garbage) bury(ctx context.Context, owner ownerID, objects []client.Obje
 	}
 	var errs []error
 	for _, o := range objects {
-		uid, version := o.GetUID(), o.GetResourceVersion()
-		err := g.Delete(ctx, o, client.Preconditions{UID: &uid, ResourceVersion: &version})
-		switch {
+		switch err := g.release(ctx, o); {
 		case apierrors.IsNotFound(err):
 		case err != nil: // changed since: the next sweep looks again
 			errs = append(errs, fmt.Errorf("release %s of lost node %s: %w", title(o), owner.Name, err))
@@ -131,6 +130,19 @@ func (g *garbage) bury(ctx context.Context, owner ownerID, objects []client.Obje
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// release deletes an object, if it is as it was read. An address that belongs
+// to a claim stays, without an owner.
+func (g *garbage) release(ctx context.Context, o client.Object) error {
+	if a, ok := o.(*v1alpha1.IPAddress); ok && a.Spec.Claim.UID != "" {
+		next := a.DeepCopy()
+		next.Spec.Owner = v1alpha1.AddressOwner{}
+		delete(next.Labels, v1alpha1.NodeLabel)
+		return g.Update(ctx, next)
+	}
+	uid, version := o.GetUID(), o.GetResourceVersion()
+	return g.Delete(ctx, o, client.Preconditions{UID: &uid, ResourceVersion: &version})
 }
 
 // evidence reads live whether anything of a node is left.

@@ -98,6 +98,9 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 	if err := addPools(m, &pools{Client: m.GetClient(), log: log, books: b, gauge: gauge, wrote: map[string]time.Time{}}); err != nil {
 		return nil, fmt.Errorf("watch pools: %w", err)
 	}
+	if err := addClaims(m, &claims{Client: m.GetClient(), live: m.GetAPIReader(), events: recorder, log: log, now: time.Now, lone: map[types.UID]time.Time{}}); err != nil {
+		return nil, fmt.Errorf("watch claims: %w", err)
+	}
 	return m, m.Add(&garbage{
 		Client: m.GetClient(), live: m.GetAPIReader(), graves: newGraveyard(o.Quarantine),
 		events: recorder, log: log, said: map[ownerID]string{}, idle: map[types.UID]time.Time{},

@@ -28,9 +28,10 @@ func cluster(t *testing.T, objects ...client.Object) client.WithWatch {
 	}
 	domain := func(o client.Object) []string { d, _ := place(o); return []string{d} }
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
-		WithStatusSubresource(&v1alpha1.Network{}, &v1alpha1.IPPool{}).
+		WithStatusSubresource(&v1alpha1.Network{}, &v1alpha1.IPPool{}, &v1alpha1.IPClaim{}).
 		WithIndex(&v1alpha1.IPBlock{}, domainField, domain).
 		WithIndex(&v1alpha1.IPAddress{}, domainField, domain).
+		WithIndex(&v1alpha1.IPAddress{}, claimField, claimKey).
 		WithIndex(&corev1.Pod{}, "spec.nodeName", func(o client.Object) []string { return []string{o.(*corev1.Pod).Spec.NodeName} }).
 		Build()
 }

@@ -57,6 +57,21 @@ func addPools(m ctrl.Manager, r *pools) error {
 		Complete(r)
 }
 
+func addClaims(m ctrl.Manager, r *claims) error {
+	return ctrl.NewControllerManagedBy(m).Named("claim").
+		For(&v1alpha1.IPClaim{}).
+		Watches(&v1alpha1.IPAddress{}, handler.EnqueueRequestsFromMapFunc(claimOf)).
+		Complete(r)
+}
+
+// claimOf returns the claim that an address belongs to.
+func claimOf(_ context.Context, o client.Object) []reconcile.Request {
+	if a, ok := o.(*v1alpha1.IPAddress); ok && a.Spec.Claim.UID != "" {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: a.Spec.Claim.Namespace, Name: a.Spec.Claim.Name}}}
+	}
+	return nil
+}
+
 // neighbours returns the pools whose subnet shares addresses with an object.
 func (r *pools) neighbours(ctx context.Context, o client.Object) []reconcile.Request {
 	domain, at := place(o)

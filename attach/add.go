@@ -102,6 +102,9 @@ func (s *Server) attach(ctx context.Context, r *request, pod Pod) (kind.Wired, e
 	for _, one := range plan {
 		record.Intended = append(record.Intended, one.sel.IfName)
 	}
+	if record.DNS, err = resolvers(plan); err != nil {
+		return kind.Wired{}, err
+	}
 	if err := s.records.put(record); err != nil {
 		return kind.Wired{}, err
 	}
@@ -110,6 +113,7 @@ func (s *Server) attach(ctx context.Context, r *request, pod Pod) (kind.Wired, e
 		return kind.Wired{}, err
 	}
 	s.reports.add(record)
+	s.nodeOnly.wired(record, plan)
 	return record.Interfaces[0], nil
 }
 

@@ -22,6 +22,8 @@ type Network struct {
 	// MAC and MTU are those of a chained tuning; they come before Spec's.
 	MAC net.HardwareAddr
 	MTU int
+	// Name is that of the configuration, or of the definition when it has none.
+	Name string
 	// IPAM is where addresses come from; zero for a network without.
 	IPAM ipam.Config
 }
@@ -36,7 +38,7 @@ type pluginConfig struct {
 // ParseDefinition reads a definition's configuration: one plugin, or a list. A missing name or cniVersion does not matter. Errors are
 // Refusals that name the definition and the place.
 func ParseDefinition(d Definition) (Network, error) {
-	n := Network{Ref: d.String()}
+	n := Network{Ref: d.String(), Name: d.Name}
 	if d.Resource != "" {
 		return n, refusef(ReasonUnsupportedField, "use a definition without the annotation k8s.v1.cni.cncf.io/resourceName",
 			"network-attachment-definition %s wants a device of resource %s, devices of device plugins are not attached yet", d, d.Resource)
@@ -44,6 +46,9 @@ func ParseDefinition(d Definition) (Network, error) {
 	plugins, err := readChain(d)
 	if err != nil {
 		return n, err
+	}
+	if name := configName(d); name != "" {
+		n.Name = name
 	}
 	for i, p := range plugins {
 		where := fmt.Sprintf("network-attachment-definition %s", d)
@@ -70,7 +75,17 @@ func ParseDefinition(d Definition) (Network, error) {
 			return n, &r
 		}
 	}
+	n.IPAM = n.IPAM.OfNetwork(n.Name, d.ClusterWide)
 	return n, nil
+}
+
+// configName is the name that the configuration gives its network.
+func configName(d Definition) string {
+	var conf struct {
+		Name string `json:"name"`
+	}
+	_ = json.Unmarshal([]byte(d.Config), &conf) // a name of another type is none
+	return conf.Name
 }
 
 // readChain takes a configuration apart into its plugins.

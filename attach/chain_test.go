@@ -46,7 +46,7 @@ func TestParseDefinitionSaysWhere(t *testing.T) {
 		{`{"plugins":[{"type":"macvlan","master":"up1"},{"type":"tuning","sysctl":{"net.ipv4.x":"1"}}]}`, "UnsupportedOption", `"sysctl"`},
 		{`{"plugins":[{"type":"macvlan","master":"up1"},{"type":"tuning","mtu":3}]}`, ReasonBadConfig, "3 is not an MTU"},
 		{`{"plugins":[{"type":"macvlan","master":"up1"},{"type":"tuning","mac":"x"}]}`, ReasonBadConfig, `"mac"`},
-		{`{"type":"ptp","ipam":{"type":"dhcp"}}`, "UnknownAddressType", "dhcp"},
+		{`{"type":"ptp","ipam":{"type":"calico-ipam"}}`, "UnknownAddressType", "calico-ipam"},
 		{`{"type":"ptp","ipam":{"type":"whereabouts","range":"10.0.0.0/33"}}`, "BadAddressConfig", "10.0.0.0/33"},
 		{`{"type":"ptp","ipam":7}`, "BadAddressConfig", ""},
 	} {

@@ -14,9 +14,15 @@ type Definition struct {
 	Network string
 	// Resource is the device resource it asks for (annotation k8s.v1.cni.cncf.io/resourceName).
 	Resource string
+	// ClusterWide tells that addresses of ipam type host-local are counted in the whole cluster (HostLocalMark).
+	ClusterWide bool
 	// Config is spec.config.
 	Config string
 }
+
+// HostLocalMark with the value "cluster", as an annotation of a definition or a label of its namespace, makes ipam type host-local count
+// addresses in the whole cluster. Without it each node counts for itself, as the plugin of that name does.
+const HostLocalMark = "tsunagu.dev/host-local"
 
 func (d Definition) String() string { return d.Namespace + "/" + d.Name }
 

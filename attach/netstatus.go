@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 // networkStatus is one entry of the Pod's network-status (Multi-Net spec 1.3 section 5.1), with the fields in the order that the
@@ -16,18 +16,18 @@ type networkStatus struct {
 	MAC       string   `json:"mac,omitempty"`
 	MTU       int      `json:"mtu,omitempty"`
 	Default   bool     `json:"default,omitempty"`
-	DNS       struct{} `json:"dns"`
+	DNS       ipam.DNS `json:"dns"`
 	Gateway   []string `json:"gateway,omitempty"`
 }
 
 // statusOf renders the network-status of a sandbox: the pod network first, under the name of the CNI configuration, then the others
 // in the annotation's order.
-func statusOf(network string, interfaces []kind.Wired) (string, error) {
+func statusOf(record Record) (string, error) {
 	var entries []networkStatus
-	for i, w := range interfaces {
-		e := networkStatus{Name: w.Network, Interface: w.IfName, MAC: w.MAC, MTU: w.MTU, Default: i == 0}
+	for i, w := range record.Interfaces {
+		e := networkStatus{Name: w.Network, Interface: w.IfName, MAC: w.MAC, MTU: w.MTU, Default: i == 0, DNS: record.DNS[w.IfName]}
 		if i == 0 {
-			e.Name = network
+			e.Name = record.Network
 		}
 		for _, a := range w.Addresses {
 			e.IPs = append(e.IPs, a.Prefix.Addr().String())

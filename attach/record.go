@@ -11,6 +11,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/attach/hostport"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/ipam"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
 )
 
@@ -46,6 +47,8 @@ type Record struct {
 	Intended   []string           `json:"intended,omitempty"`
 	Interfaces []kind.Wired       `json:"interfaces,omitempty"`
 	Ports      []hostport.Mapping `json:"ports,omitempty"`
+	// DNS are the resolvers that networks come with, by interface.
+	DNS map[string]ipam.DNS `json:"dns,omitempty"`
 	// Reported tells that the Pod's network-status was written, or never will.
 	Reported bool `json:"reported,omitempty"`
 	// Deleted is when the DEL was started (shimrpc.Request.Started).

@@ -67,7 +67,7 @@ func (r *reports) waiting() int {
 
 func (r *reports) run(ctx context.Context, record Record) {
 	s := r.server
-	status, err := statusOf(record.Network, record.Interfaces)
+	status, err := statusOf(record)
 	if err != nil {
 		s.Log.Error("network-status", "pod", record.pod().String(), "err", err)
 		return

@@ -58,8 +58,10 @@ type Config struct {
 	Ports       Ports
 	Events      Events
 	Statuses    Statuses
-	Meter       Meter
-	Log         *slog.Logger
+	// Elsewhere may be nil: then nobody is told that nodes give the same addresses.
+	Elsewhere Elsewhere
+	Meter     Meter
+	Log       *slog.Logger
 	// Records is the log of sandboxes. Incomplete tells that some of it was lost, or that there was none.
 	Records    Log
 	Incomplete bool
@@ -87,6 +89,7 @@ type Server struct {
 	records   *records
 	sandboxes sandboxes
 	reports   *reports
+	nodeOnly  *nodeOnly
 	wirings   chan struct{}
 	unwirings chan struct{}
 	// making is held for reading by who wires, so that the sweep sees no link before its record.
@@ -114,6 +117,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.damaged = err != nil || c.Incomplete
 	s.reports = newReports(s)
+	s.nodeOnly = &nodeOnly{server: s, asked: map[string]time.Time{}}
 	return s, err
 }
 

@@ -150,7 +150,7 @@ func TestRefusals(t *testing.T) {
 	n.define("nouplink", `{"type":"macvlan","master":"up9","ipam":{"type":"static","addresses":[{"address":"10.9.0.5/24"}]}}`)
 	n.define("private", `{"type":"pod"}`)
 	n.define("lo", `{"type":"loopback"}`)
-	n.define("local", `{"type":"macvlan","master":"up1","ipam":{"type":"host-local","subnet":"10.0.0.0/24"}}`)
+	n.define("local", `{"type":"macvlan","master":"up1","ipam":{"type":"calico-ipam"}}`)
 	n.define("pooled", `{"type":"macvlan","master":"up1","ipam":{"type":"tsunagu","pools":["blu"]}}`)
 	n.define("tiny", `{"type":"macvlan","master":"up1","ipam":{"type":"whereabouts","range":"192.168.77.0/30"}}`)
 	n.define("flat", `{"type":"macvlan","master":"up1"}`)
@@ -180,7 +180,7 @@ func TestRefusals(t *testing.T) {
 		{"nouplink", "NoUplink", 7, []string{"network default/nouplink (net1)", "up9", "up1"}},
 		{"private", ReasonUnknownPlugin, 7, []string{`"pod"`}},
 		{"lo", ReasonBadConfig, 7, []string{"default/lo", "must be lo"}},
-		{"local", "UnknownAddressType", 7, []string{"host-local", "whereabouts"}},
+		{"local", "UnknownAddressType", 7, []string{"calico-ipam", "whereabouts"}},
 		{"pooled", ReasonUnknownPool, 7, []string{"blu"}},
 		{"tiny", "PoolFull", 11, []string{"192.168.77.0/30"}},
 		{"vf", ReasonUnsupportedField, 7, []string{"example.com/vf"}},

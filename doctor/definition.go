@@ -115,7 +115,7 @@ func (s *Snapshot) Domain(network string) (domain string, managed bool) {
 		return network, false
 	}
 	config, err := ipam.ParseConfig(plugins[0].IPAM)
-	if err != nil {
+	if err != nil || config.Type == ipam.TypeHostLocal { // each node counts for itself
 		return network, false
 	}
 	for _, p := range config.AllPools() {

@@ -9,9 +9,9 @@ import (
 var unknownIPAM = Check{
 	Code:  "TSU3103",
 	Title: "NetworkAttachmentDefinition whose addresses cannot be given out",
-	Explain: `The section ipam is of a type that is not built in, or says something impossible. host-local keeps a list on each node, so a ` +
-		`definition for the whole cluster gives one address to two Pods; dhcp needs a server on the segment and comes later. tsunagu and ` +
-		`whereabouts give out addresses that are unique in the cluster.`,
+	Explain: `The section ipam is of a type that is not built in, or says something impossible. tsunagu and whereabouts give out addresses ` +
+		`that are unique in the cluster; host-local counts on each node by itself, so a definition for the whole cluster gives one address to two ` +
+		`Pods unless it is annotated tsunagu.dev/host-local=cluster.`,
 	Needs: []Part{Definitions},
 	Look: func(s *Snapshot) []Finding {
 		var found []Finding

@@ -15,6 +15,8 @@ const (
 	TypeTsunagu     = "tsunagu"
 	TypeWhereabouts = "whereabouts"
 	TypeStatic      = "static"
+	TypeHostLocal   = "host-local"
+	TypeDHCP        = "dhcp"
 )
 
 // Config is the ipam section of a CNI configuration. An empty section, or
@@ -31,20 +33,21 @@ type Config struct {
 	Static []StaticAddress
 	Routes []Route
 	DNS    DNS
+	// ResolvConf is a file of the node that DNS is read from.
+	ResolvConf string
+	// DataDir is where the plugin host-local would keep its files.
+	DataDir string
+	// NodeOnly tells that each node counts the addresses for itself, so that
+	// two nodes give the same.
+	NodeOnly bool
+	// DHCP is set when addresses come from a server on the network.
+	DHCP *DHCP
 }
 
 // StaticAddress is an address that the configuration fixes.
 type StaticAddress struct {
 	Prefix  netip.Prefix
 	Gateway netip.Addr
-}
-
-// DNS is handed on in the CNI result.
-type DNS struct {
-	Nameservers []string `json:"nameservers,omitempty"`
-	Domain      string   `json:"domain,omitempty"`
-	Search      []string `json:"search,omitempty"`
-	Options     []string `json:"options,omitempty"`
 }
 
 // section mirrors the JSON of all types.
@@ -108,18 +111,19 @@ func ParseConfig(raw []byte) (Config, error) {
 	case TypeStatic:
 		return s.parseStatic()
 	case "":
-		return Config{}, bad("ipam.type is missing", `write "type": "tsunagu", "whereabouts" or "static"`)
-	case "host-local":
-		return Config{}, &Refusal{Reason: UnknownType,
-			Message: "ipam.type host-local counts addresses on each node by itself, so two nodes would give the same address; it is not supported yet",
-			Fix:     `use "type": "tsunagu" or "whereabouts" with "range" in place of "subnet"`}
-	case "dhcp":
+		return Config{}, bad("ipam.type is missing", `write "type": "tsunagu", "whereabouts", "host-local", "dhcp" or "static"`)
+	case TypeHostLocal:
+		return parseHostLocal(raw)
+	case TypeDHCP:
+		if _, err := parseDHCP(raw); err != nil {
+			return Config{}, err
+		}
 		return Config{}, &Refusal{Reason: UnknownType,
 			Message: "ipam.type dhcp is not supported yet",
 			Fix:     `use "type": "tsunagu" or "whereabouts" with a range that the DHCP server does not serve`}
 	}
 	return Config{}, &Refusal{Reason: UnknownType,
-		Message: fmt.Sprintf("ipam.type %q is not one of tsunagu, whereabouts, static", s.Type),
+		Message: fmt.Sprintf("ipam.type %q is not one of tsunagu, whereabouts, host-local, dhcp, static", s.Type),
 		Fix:     "use one of these"}
 }
 

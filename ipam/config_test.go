@@ -70,8 +70,6 @@ func TestParseConfigSaysWhatIsWrong(t *testing.T) {
 		{`{"type":"tsunagu","pools":[[]]}`, []string{"ipam.pools[0]", "empty list"}},
 		{`{"type":"tsunagu","pools":[7]}`, []string{"pools", "tried in turn"}},
 		{`{"range":"10.0.0.0/24"}`, []string{"ipam.type is missing"}},
-		{`{"type":"host-local","subnet":"10.0.0.0/24"}`, []string{"host-local", `"tsunagu" or "whereabouts"`}},
-		{`{"type":"dhcp"}`, []string{"dhcp", "not supported"}},
 		{`{"type":"calico-ipam"}`, []string{"calico-ipam", "whereabouts"}},
 		{`{"type":"whereabouts","range":"10.0.0.0"}`, []string{"ipam.range", "10.0.0.0", "prefix length"}},
 		{`{"type":"whereabouts","range":"10.0.0.0/24","range_start":"10.0.1.1"}`, []string{"ipam.range_start", "10.0.1.1", "10.0.0.0/24"}},

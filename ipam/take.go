@@ -329,6 +329,9 @@ func (a *Allocator) localFull(s *space, p *Pool) error {
 	for _, l := range s.leases {
 		used += bits.OnesCount64(l.used & p.mask(l.prefix))
 	}
-	return &Refusal{Reason: PoolFull, Message: fmt.Sprintf("pool %s is full: %d of %d addresses of %s are in use on node %s", p.Name, used, p.Size(), p.Prefix, a.Node),
-		Fix: "give the nodes larger podCIDRs, or lower their maxPods"}
+	fix := "give the nodes larger podCIDRs, or lower their maxPods"
+	if p.Domain != PodDomain {
+		fix = "make the ranges of the network larger, or delete Pods that have addresses of them"
+	}
+	return &Refusal{Reason: PoolFull, Message: fmt.Sprintf("pool %s is full: %d of %d addresses of %s are in use on node %s", p.Name, used, p.Size(), p.Prefix, a.Node), Fix: fix}
 }

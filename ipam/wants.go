@@ -16,6 +16,9 @@ func (c Config) Wants(named [][]Pool, requested []string) (wants []Want, fixed [
 	for _, set := range slices.Concat(named, c.Pools) {
 		wants = append(wants, newWant(set))
 	}
+	if c.Type == TypeDHCP {
+		return nil, nil, nil // the server decides
+	}
 	if c.Type == TypeStatic {
 		static, err := c.replaced(requested)
 		return nil, static, err
@@ -36,6 +39,9 @@ func (c Config) Wants(named [][]Pool, requested []string) (wants []Want, fixed [
 		if wants, err = ask(wants, anys, a); err != nil {
 			return nil, nil, err
 		}
+	}
+	if err := c.oneOfEach(wants, anys); err != nil {
+		return nil, nil, err
 	}
 	for i := range wants {
 		for p := range wants[i].pools() {

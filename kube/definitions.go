@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 	"github.com/tsunagu-net/tsunagu/attach"
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 const (
@@ -24,6 +26,7 @@ const (
 type Definitions struct {
 	*watched
 	client rest.Interface
+	marked *markedNamespaces
 }
 
 // NewDefinitions prepares the copy of the definitions; Run keeps it.
@@ -32,7 +35,14 @@ func NewDefinitions(c *Client) *Definitions {
 	return &Definitions{
 		watched: watchObjects("network attachment definitions", lw, &nadv1.NetworkAttachmentDefinition{}, stripDefinition),
 		client:  c.Networks,
+		marked:  newMarkedNamespaces(c),
 	}
+}
+
+// Run keeps the copies until the context ends, which is not an error.
+func (d *Definitions) Run(ctx context.Context) error {
+	go d.marked.Run(ctx)
+	return d.watched.Run(ctx)
 }
 
 func stripDefinition(object any) (any, error) {
@@ -41,8 +51,10 @@ func stripDefinition(object any) (any, error) {
 		return object, nil
 	}
 	kept := metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name, UID: d.UID, ResourceVersion: d.ResourceVersion}
-	if v := d.Annotations[resourceAnnotation]; v != "" {
-		kept.Annotations = map[string]string{resourceAnnotation: v}
+	for _, key := range []string{resourceAnnotation, attach.HostLocalMark} {
+		if v := d.Annotations[key]; v != "" {
+			metav1.SetMetaDataAnnotation(&kept, key, v)
+		}
 	}
 	if v := d.Labels[v1alpha1.NetworkLabel]; v != "" {
 		kept.Labels = map[string]string{v1alpha1.NetworkLabel: v}
@@ -54,7 +66,7 @@ func stripDefinition(object any) (any, error) {
 // Definition finds one (attach.Definitions). One that is not in the copy is asked for: it may have been created a moment ago.
 func (d *Definitions) Definition(ctx context.Context, namespace, name string) (attach.Definition, error) {
 	if object, ok, _ := d.store.GetByKey(namespace + "/" + name); ok {
-		return toDefinition(object.(*nadv1.NetworkAttachmentDefinition)), nil
+		return d.read(ctx, object.(*nadv1.NetworkAttachmentDefinition))
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
@@ -62,7 +74,7 @@ func (d *Definitions) Definition(ctx context.Context, namespace, name string) (a
 	err := d.client.Get().Namespace(namespace).Resource(definitionResource).Name(name).Do(ctx).Into(&live)
 	switch {
 	case err == nil:
-		return toDefinition(&live), nil
+		return d.read(ctx, &live)
 	case apierrors.IsNotFound(err):
 		return attach.Definition{}, fmt.Errorf("network-attachment-definition %s/%s: %w", namespace, name, attach.ErrNotFound)
 	}
@@ -79,7 +91,18 @@ func (d *Definitions) All() []attach.Definition {
 	return all
 }
 
+// read is toDefinition, and whether addresses are counted in the whole cluster. Only a definition with host-local asks that.
+func (d *Definitions) read(ctx context.Context, object *nadv1.NetworkAttachmentDefinition) (attach.Definition, error) {
+	def := toDefinition(object)
+	if def.ClusterWide || !strings.Contains(def.Config, ipam.TypeHostLocal) {
+		return def, nil
+	}
+	var err error
+	def.ClusterWide, err = d.marked.has(ctx, def.Namespace)
+	return def, err
+}
+
 func toDefinition(d *nadv1.NetworkAttachmentDefinition) attach.Definition {
 	return attach.Definition{Namespace: d.Namespace, Name: d.Name, Network: d.Labels[v1alpha1.NetworkLabel],
-		Resource: d.Annotations[resourceAnnotation], Config: d.Spec.Config}
+		Resource: d.Annotations[resourceAnnotation], ClusterWide: d.Annotations[attach.HostLocalMark] == clusterMark, Config: d.Spec.Config}
 }

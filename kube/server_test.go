@@ -72,7 +72,7 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.watch(w, r)
 	case found:
 		_ = json.NewEncoder(w).Encode(object)
-	case slices.Contains([]string{"pods", "nodes", "network-attachment-definitions", "ippools"}, r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]):
+	case slices.Contains([]string{"pods", "nodes", "network-attachment-definitions", "ippools", "namespaces"}, r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]):
 		a.list(w, r.URL.Path)
 	default:
 		status(w, http.StatusNotFound)
@@ -102,7 +102,7 @@ func (a *apiServer) list(w http.ResponseWriter, path string) {
 		}
 	} else {
 		kinds := map[string][2]string{"pods": {"meta.k8s.io/v1", "PartialObjectMetadataList"}, "nodes": {"v1", "NodeList"},
-			"network-attachment-definitions": {"k8s.cni.cncf.io/v1", "NetworkAttachmentDefinitionList"}, "ippools": {"tsunagu.dev/v1alpha1", "IPPoolList"}}
+			"network-attachment-definitions": {"k8s.cni.cncf.io/v1", "NetworkAttachmentDefinitionList"}, "ippools": {"tsunagu.dev/v1alpha1", "IPPoolList"}, "namespaces": {"meta.k8s.io/v1", "PartialObjectMetadataList"}}
 		first["apiVersion"], first["kind"] = kinds[resource][0], kinds[resource][1]
 	}
 	_ = json.NewEncoder(w).Encode(first)

@@ -147,7 +147,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		Pods: a.pods, Definitions: a.definitions, Pools: a.pools, Namespaces: a.options.namespaces,
 		PodNetwork: podNetwork{a.options.node, a.nodes, a.services, a.overlay, a.options.prefixes},
 		Addresses:  addresses, Claims: store, Wirer: wirer, Ports: hostport.New(a.overlay.Table(), a.log.With("room", "hostport")),
-		Events: a.events, Statuses: kube.NewStatuses(a.client), Meter: a.metrics, Log: a.log.With("room", "attach"),
+		Events: a.events, Statuses: kube.NewStatuses(a.client), Elsewhere: kube.NewElsewhere(a.client, a.options.node), Meter: a.metrics, Log: a.log.With("room", "attach"),
 		Records: records, Incomplete: found.New || found.Damaged > 0, Lacks: a.lacks,
 	})
 	if err != nil {

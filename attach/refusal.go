@@ -57,8 +57,9 @@ var addressCodes = map[string]int{
 	ipam.Taken:       shimrpc.CodeTryAgainLater,
 	ipam.Deleted:     shimrpc.CodeTryAgainLater,
 
-	ipam.UnknownClaim: shimrpc.CodeTryAgainLater,
-	ipam.ClaimInUse:   shimrpc.CodeTryAgainLater,
+	ipam.UnknownClaim:  shimrpc.CodeTryAgainLater,
+	ipam.ClaimInUse:    shimrpc.CodeTryAgainLater,
+	ipam.QuotaExceeded: shimrpc.CodeTryAgainLater,
 }
 
 // refused finds the Refusal in an error, or makes one that says it is ours. What comes from below is told with the words it has.

@@ -50,6 +50,7 @@ type Allocator struct {
 	evicted map[spot]struct{}   // in use here, and the right is missing
 	last    map[string]time.Time
 	random  *rand.Rand
+	quotas  map[tokenKey]*Pool
 	metrics metrics
 }
 
@@ -116,7 +117,7 @@ func New(o Options) (*Allocator, error) {
 		Options: o, ready: make(chan struct{}), kick: make(chan struct{}, 1), questions: make(chan struct{}, 1), nodes: max(o.Nodes, 1),
 		spaces: map[string]*space{}, held: map[Key]*held{}, by: map[spot]*held{}, busy: map[Key]*attempt{},
 		pools: map[poolKey]*poolState{}, ending: map[string]*ending{}, names: map[string]chan struct{}{},
-		asked: map[string]struct{}{}, suspect: map[string]struct{}{}, evicted: map[spot]struct{}{}, last: map[string]time.Time{},
+		asked: map[string]struct{}{}, suspect: map[string]struct{}{}, evicted: map[spot]struct{}{}, last: map[string]time.Time{}, quotas: map[tokenKey]*Pool{},
 		random: rand.New(rand.NewPCG(seed.Sum64(), 84)), metrics: newMetrics(),
 	}
 	return a, a.replay()

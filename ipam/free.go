@@ -89,12 +89,19 @@ func (a *Allocator) spared(name string) {
 	}
 }
 
-// abandon gives up rights that were got for a take that was refused.
-func (a *Allocator) abandon(requests []request) {
+// abandon gives up rights that were got and are not needed: all of a take that
+// was refused.
+func (a *Allocator) abandon(requests []request, refused bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := range requests {
-		a.giveUp(requests[i].right)
+		for _, s := range requests[i].spent {
+			a.giveUp(s)
+		}
+		if refused {
+			a.giveUp(requests[i].right)
+			a.giveUp(requests[i].token)
+		}
 	}
 }
 

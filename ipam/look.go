@@ -20,6 +20,7 @@ type exhausted struct {
 	holes  map[netip.Addr]struct{} // bound, to look up
 	used   map[string]int          // by node
 	leased map[string]int
+	all    int // in use, also outside the pool's ranges
 }
 
 // look reads all blocks and bound addresses of the pool's domain and believes
@@ -59,18 +60,20 @@ func (a *Allocator) look(ctx context.Context, p Pool) (*exhausted, error) {
 			a.suspect[b.Name] = struct{}{}
 			a.nudge()
 		}
+		used := b.Used
+		if l := s.find(b.Prefix.Addr()); l != nil {
+			used = l.used
+		}
+		e.all += bits.OnesCount64(used &^ b.Holes)
 		if m := p.mask(b.Prefix); m != 0 {
 			e.blocks = append(e.blocks, b)
-			used := b.Used
-			if l := s.find(b.Prefix.Addr()); l != nil {
-				used = l.used
-			}
 			e.used[b.Node] += bits.OnesCount64(used & m &^ b.Holes)
 			e.leased[b.Node]++
 		}
 	}
 	for _, x := range bound {
 		e.holes[x.Address] = struct{}{}
+		e.all++
 		if p.Contains(x.Address) {
 			e.bound = append(e.bound, x)
 		}

@@ -72,7 +72,7 @@ func (a *Allocator) Collect(out chan<- prometheus.Metric) {
 	defer a.mu.Unlock()
 	used, frozen := map[string]int{}, 0
 	for _, h := range a.held {
-		for _, s := range h.slots {
+		for _, s := range h.slots[:h.addresses()] {
 			used[s.Pool]++
 			if s.frozen {
 				frozen++
@@ -86,6 +86,9 @@ func (a *Allocator) Collect(out chan<- prometheus.Metric) {
 		gauge(usedDesc, n, pool)
 	}
 	for domain, s := range a.spaces {
+		if IsQuota(domain) {
+			continue
+		}
 		free, blocks := 0, 0
 		for _, l := range s.leases {
 			free += popcount(l.free())

@@ -29,12 +29,12 @@ const hashed = "x--"
 
 // domainOf makes a domain of any text: of a label itself, of everything else
 // its SHA-256 behind "x--". Two texts have two domains (no label that stands
-// for itself begins with "x--"), and none that of the pod network.
+// for itself begins with "x--"), and none that of the pod network or of a quota.
 func domainOf(text string) string {
 	switch {
 	case text == "":
 		return DefaultDomain
-	case isLabel(text) && text != PodDomain && !strings.HasPrefix(text, hashed):
+	case isLabel(text) && text != PodDomain && !strings.HasPrefix(text, hashed) && !IsQuota(text):
 		return text
 	}
 	sum := sha256.Sum256([]byte(text))

@@ -193,6 +193,9 @@ func (m Meta) object(domain string, at netip.Prefix, nodeUID string) metav1.Obje
 	if nodeUID != "" {
 		labels[v1alpha1.NodeLabel] = nodeUID
 	}
+	if IsQuota(domain) {
+		labels[QuotaLabel] = "true"
+	}
 	return metav1.ObjectMeta{Name: m.Name, UID: types.UID(m.UID), ResourceVersion: m.Version, Labels: labels}
 }
 

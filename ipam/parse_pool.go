@@ -27,6 +27,9 @@ func ParsePool(object v1alpha1.IPPool) (Pool, error) {
 	if spec.Domain == PodDomain {
 		return wrong("spec.domain", spec.Domain, fmt.Errorf("is the domain of the pod network itself: choose another"))
 	}
+	if IsQuota(spec.Domain) {
+		return wrong("spec.domain", spec.Domain, fmt.Errorf("domains that begin with %s are those of quotas: choose another", quotaPrefix))
+	}
 	if n := spec.BlockSize; n < 0 || n > 64 || n != 0 && bits.OnesCount32(uint32(n)) != 1 {
 		return wrong("spec.blockSize", fmt.Sprint(n), fmt.Errorf("must be 0 or a power of two from 1 to 64"))
 	}

@@ -2,7 +2,9 @@ package ipam_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -99,6 +101,40 @@ type leaky struct{ ipam.Store }
 
 func (l leaky) DeleteAddress(context.Context, string, string) error { return nil }
 
+// spendthrift takes a block of tokens that exists for its own.
+type spendthrift struct{ ipam.Store }
+
+func (s spendthrift) CreateBlock(ctx context.Context, b ipam.Block) (ipam.Block, error) {
+	if ipam.IsQuota(b.Domain) {
+		return greedy(s).CreateBlock(ctx, b)
+	}
+	return s.Store.CreateBlock(ctx, b)
+}
+
+// hoarder never gives tokens back.
+type hoarder struct{ ipam.Store }
+
+func (h hoarder) DeleteBlock(ctx context.Context, name, uid string) error {
+	if b, err := h.Store.GetBlock(ctx, name); err == nil && ipam.IsQuota(b.Domain) {
+		return nil
+	}
+	return h.Store.DeleteBlock(ctx, name, uid)
+}
+
+// untold leaves tokens out of what is logged of a holding, so that they are
+// forgotten in a crash.
+type untold struct{ ipam.Log }
+
+func (u untold) Put(key string, value []byte) error {
+	var r map[string]any
+	if strings.HasPrefix(key, "h/") && json.Unmarshal(value, &r) == nil {
+		slots, _ := r["s"].([]any)
+		r["s"] = slices.DeleteFunc(slots, func(s any) bool { return s.(map[string]any)["t"] == true })
+		value, _ = json.Marshal(r)
+	}
+	return u.Log.Put(key, value)
+}
+
 func TestPlantedBugsAreFound(t *testing.T) {
 	store := func(f func(ipam.Store) ipam.Store) func(*world) { return func(w *world) { w.wrap = f } }
 	log := func(kind string) func(*world) {
@@ -118,6 +154,9 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		}},
 		{"the reply goes out before the log has it", log("h/")},
 		{"addresses are freed in the log only", store(func(s ipam.Store) ipam.Store { return leaky{s} })},
+		{"a token that exists is taken for ours", store(func(s ipam.Store) ipam.Store { return spendthrift{s} })},
+		{"tokens are not given back", store(func(s ipam.Store) ipam.Store { return hoarder{s} })},
+		{"tokens are not logged with what they pay for", func(w *world) { w.wrapLog = func(l ipam.Log) ipam.Log { return untold{l} } }},
 	} {
 		t.Run(bug.name, func(t *testing.T) {
 			var found atomic.Int64

@@ -28,6 +28,9 @@ type slot struct {
 	// the claim does not list it yet.
 	key   Key
 	fresh bool
+	// token: it is no address but what an address costs its namespace. Tokens
+	// come behind all addresses.
+	token bool
 }
 
 // held is a Holding with the rights.
@@ -37,11 +40,20 @@ type held struct {
 }
 
 func (h *held) grants() []Grant {
-	out := make([]Grant, len(h.slots))
-	for i, s := range h.slots {
-		out[i] = s.Grant
+	out := make([]Grant, h.addresses())
+	for i := range out {
+		out[i] = h.slots[i].Grant
 	}
 	return out
+}
+
+// addresses is the number of slots that are no tokens.
+func (h *held) addresses() int {
+	n := len(h.slots)
+	for n > 0 && h.slots[n-1].token {
+		n--
+	}
+	return n
 }
 
 // Keys of the log: what an interface holds, an Address object that is being
@@ -76,12 +88,13 @@ type slotRecord struct {
 	Frozen  bool         `json:"f,omitempty"`
 	MAC     []byte       `json:"m,omitempty"`
 	Claim   *ClaimRef    `json:"k,omitempty"`
+	Token   bool         `json:"t,omitempty"`
 }
 
 func (h *held) encode() ([]byte, error) {
 	r := heldRecord{h.owner.ContainerID, h.owner.IfName, h.owner.Namespace, h.owner.Pod, h.owner.UID, h.owner.Network, make([]slotRecord, 0, len(h.slots))}
 	for _, s := range h.slots {
-		rec := slotRecord{s.Address, nil, s.Routes, s.Pool, s.domain, s.local, s.bound, s.uid, s.unit, s.frozen, s.MAC, nil}
+		rec := slotRecord{s.Address, nil, s.Routes, s.Pool, s.domain, s.local, s.bound, s.uid, s.unit, s.frozen, s.MAC, nil, s.token}
 		if s.claim != (ClaimRef{}) {
 			rec.Claim = &s.claim
 		}
@@ -103,7 +116,7 @@ func decodeHeld(value []byte) (*held, error) {
 		if !s.Address.IsValid() {
 			return nil, fmt.Errorf("read the holding of %s: an address is missing", h.owner.Key)
 		}
-		one := slot{Grant: Grant{Address: s.Address, Routes: s.Routes, Pool: s.Pool, MAC: s.MAC}, domain: s.Domain, local: s.Local, bound: s.Bound, uid: s.UID, unit: s.Unit, frozen: s.Frozen}
+		one := slot{Grant: Grant{Address: s.Address, Routes: s.Routes, Pool: s.Pool, MAC: s.MAC}, domain: s.Domain, local: s.Local, bound: s.Bound, uid: s.UID, unit: s.Unit, frozen: s.Frozen, token: s.Token}
 		if s.Claim != nil {
 			one.claim = *s.Claim
 		}

@@ -12,6 +12,8 @@ const (
 	Taken = "AddressTaken"
 	// PoolFull: nothing is left.
 	PoolFull = "PoolFull"
+	// QuotaExceeded: the namespace may hold no more.
+	QuotaExceeded = "QuotaExceeded"
 	// Unavailable: it needs the API server, which does not answer.
 	Unavailable = "Unavailable"
 	// Forbidden: the API server answers and does not let us.

@@ -14,8 +14,11 @@ type request struct {
 	at int
 	// full are the refusals of the pools before that one.
 	full []*Refusal
-	// right is what was got for it at the API server.
-	right slot
+	// right is what was got for it at the API server, token likewise what an
+	// address of the pool costs; spent are tokens of the pools before.
+	right, token slot
+	spent        []slot
+	lacksToken   bool
 }
 
 // newRequests checks wants; shared tells whether one needs the API server.
@@ -81,6 +84,7 @@ func (r *request) next(err error) (bool, error) {
 	r.full = append(r.full, full)
 	if r.at < len(r.Alternatives) {
 		r.at++
+		r.spent, r.token = append(r.spent, r.token), slot{}
 		return true, nil
 	}
 	return false, allFull(r.full)

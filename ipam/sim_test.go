@@ -24,6 +24,43 @@ type oracle struct {
 	mu     sync.Mutex
 	users  map[string]string
 	failed []string
+	// pools are what each user has of each pool, for quotas.
+	pools map[string]map[string]int
+}
+
+// charge counts what is held of pools with a quota.
+func (o *oracle) charge(grants []ipam.Grant, who string) {
+	for _, g := range grants {
+		most := 0
+		for _, p := range simPools {
+			if p.Name == g.Pool {
+				most = p.Quotas["sim"]
+			}
+		}
+		if most == 0 {
+			continue
+		}
+		if o.pools == nil {
+			o.pools = map[string]map[string]int{}
+		}
+		if o.pools[g.Pool] == nil {
+			o.pools[g.Pool] = map[string]int{}
+		}
+		o.pools[g.Pool][who]++
+		held := 0
+		for _, n := range o.pools[g.Pool] {
+			held += n
+		}
+		if held > most {
+			o.failed = append(o.failed, fmt.Sprintf("%d addresses of pool %s are held, the quota is %d", held, g.Pool, most))
+		}
+	}
+}
+
+func (o *oracle) discharge(who string) {
+	for _, users := range o.pools {
+		delete(users, who)
+	}
 }
 
 func (o *oracle) begin(domain string, grants []ipam.Grant, who string) {
@@ -36,6 +73,7 @@ func (o *oracle) begin(domain string, grants []ipam.Grant, who string) {
 		}
 		o.users[at] = who
 	}
+	o.charge(grants, who)
 }
 
 func (o *oracle) endAll(prefix string) {
@@ -44,6 +82,7 @@ func (o *oracle) endAll(prefix string) {
 	for at, who := range o.users {
 		if strings.HasPrefix(who, prefix) {
 			delete(o.users, at)
+			o.discharge(who)
 		}
 	}
 }
@@ -51,6 +90,7 @@ func (o *oracle) endAll(prefix string) {
 func (o *oracle) end(domain string, grants []ipam.Grant, who string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.discharge(who)
 	for _, g := range grants {
 		if at := domain + " " + g.Address.Addr().String(); o.users[at] == who {
 			delete(o.users, at)
@@ -230,9 +270,15 @@ func (h *host) kill() {
 
 var simPools = []ipam.Pool{
 	poolOf("10.1.2.0/28"),
-	poolOf("10.1.2.0/26"), // overlaps
-	poolOf("10.1.4.0/24"),
+	quotaOf("10.1.2.0/26", 5), // overlaps
+	quotaOf("10.1.4.0/24", 9),
 	poolOf("fd00::/120"),
+}
+
+func quotaOf(cidr string, most int) ipam.Pool {
+	p := poolOf(cidr)
+	p.Quotas = map[string]int{"sim": most}
+	return p
 }
 
 // live is the life of one Pod: it is made, its runtime asks again until it has
@@ -245,6 +291,10 @@ func (w *world) live(h *host, i int) {
 	switch w.under(6, o.Pod, "kind") {
 	case 0:
 		wants = anyOf(p, simPools[w.under(len(simPools), o.Pod, "second")])
+	case 2:
+		if other := simPools[w.under(3, o.Pod, "fallback")]; p.Prefix.Addr().Is4() {
+			wants = inTurn(p, other)
+		}
 	case 1:
 		x := p.Prefix.Addr()
 		for range 1 + w.under(min(int(p.Size()), 40), o.Pod) {

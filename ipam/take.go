@@ -60,9 +60,7 @@ func (a *Allocator) Take(ctx context.Context, owner Owner, wants []Want) (grants
 // takeSlowly gets what is missing from the API server, want by want.
 func (a *Allocator) takeSlowly(ctx context.Context, at *attempt, owner Owner, requests []request, shared, claimed bool) (grants []Grant, err error) {
 	defer func() {
-		if grants == nil {
-			a.abandon(requests)
-		}
+		a.abandon(requests, grants == nil)
 	}()
 	if shared {
 		select {
@@ -97,7 +95,12 @@ func (a *Allocator) takeSlowly(ctx context.Context, at *attempt, owner Owner, re
 			return grants, err
 		}
 		r := &requests[missing]
-		if r.right, err = a.obtain(ctx, owner, requests, r); err != nil {
+		if r.lacksToken {
+			r.token, err = a.obtainToken(ctx, owner, requests, r)
+		} else {
+			r.right, err = a.obtain(ctx, owner, requests, r)
+		}
+		if err != nil {
 			if at.gone(a) {
 				return nil, deleted(owner)
 			}
@@ -149,52 +152,117 @@ func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request,
 	return slot{}, err
 }
 
-// commit gives all wants from rights and from what is held, logs it and
-// returns the grants. If one cannot be given nothing changes and it returns
-// which. Called with mu held.
+// commit gives all that is requested from rights and from what is held, logs
+// it and returns the grants. If one cannot be given nothing changes and it
+// returns which. Called with mu held.
 func (a *Allocator) commit(owner Owner, requests []request) (grants []Grant, missing int, err error) {
-	type mark struct {
-		l     *lease
-		place int
-	}
-	now := time.Now()
-	var marks [4]mark
-	taken := marks[:0]
+	d := draft{a: a, owner: owner}
+	d.marks = d.room[:0]
 	h := &held{owner: owner, slots: make([]slot, 0, len(requests))}
-	undo := func() {
-		for _, m := range taken {
-			m.l.used &^= 1 << m.place
-			a.space(m.l.domain).settle(m.l)
-		}
-	}
 	for i := range requests {
-		r := &requests[i]
-		if r.right.Address.IsValid() {
-			h.slots = append(h.slots, r.right)
-			continue
-		}
-		l, place, err := a.findAny(r)
-		if l == nil || err != nil {
-			undo()
+		s, ok, err := d.give(&requests[i])
+		if !ok {
+			d.undo(0)
 			return nil, i, err
 		}
-		p := r.pool()
-		l.used |= 1 << place
-		a.space(p.Domain).settle(l)
-		taken = append(taken, mark{l, place})
-		h.slots = append(h.slots, slot{Grant: p.grant(l.at(place)), domain: p.Domain, local: l.local, unit: int(l.unit)})
+		h.slots = append(h.slots, s)
 	}
+	h.slots = append(h.slots, d.tokens...)
 	if err := a.record(h); err != nil {
-		undo()
+		d.undo(0)
 		return nil, 0, err
 	}
-	for _, m := range taken {
+	now := time.Now()
+	for _, m := range d.marks {
 		m.l.take(m.place, now)
 	}
 	for i := range requests {
 		a.prefetch(requests[i].pool(), now)
+		if t := a.tokens(requests[i].pool(), owner.Namespace); t != nil {
+			a.prefetch(t, now)
+		}
 	}
 	return h.grants(), 0, nil
+}
+
+// draft is a commit that may still be undone.
+type draft struct {
+	a      *Allocator
+	owner  Owner
+	tokens []slot
+	marks  []mark
+	room   [6]mark
+}
+
+// mark is an address that is used from now on.
+type mark struct {
+	l     *lease
+	place int
+}
+
+func (d *draft) use(l *lease, place int) {
+	l.used |= 1 << place
+	d.a.space(l.domain).settle(l)
+	d.marks = append(d.marks, mark{l, place})
+}
+
+// undo takes back all but so many marks.
+func (d *draft) undo(keep int) {
+	for _, m := range d.marks[keep:] {
+		m.l.used &^= 1 << m.place
+		d.a.space(m.l.domain).settle(m.l)
+	}
+	d.marks = d.marks[:keep]
+}
+
+// give finds what is requested, and the token that it costs, in what is held.
+// It turns to the next pool if one is known to be full.
+func (d *draft) give(r *request) (s slot, ok bool, err error) {
+	for {
+		marks, tokens := len(d.marks), len(d.tokens)
+		p := r.pool()
+		if r.lacksToken = !d.token(r, p); r.lacksToken {
+			return slot{}, false, nil
+		}
+		if r.right.Address.IsValid() {
+			return r.right, true, nil
+		}
+		l, place, err := d.a.find(p, r.Static)
+		if l != nil {
+			d.use(l, place)
+			return slot{Grant: p.grant(l.at(place)), domain: p.Domain, local: l.local, unit: int(l.unit)}, true, nil
+		}
+		if err == nil && len(r.Alternatives) > 0 {
+			err = d.a.wasFull(p)
+		}
+		d.undo(marks)
+		d.tokens = d.tokens[:tokens]
+		if again, err := r.next(err); !again {
+			return slot{}, false, err
+		}
+	}
+}
+
+// token finds the token that an address of p costs.
+func (d *draft) token(r *request, p *Pool) bool {
+	t := d.a.tokens(p, d.owner.Namespace)
+	if t == nil {
+		return true
+	}
+	if r.token.Address.IsValid() {
+		d.tokens = append(d.tokens, r.token)
+		return true
+	}
+	if len(t.spans) == 0 {
+		return false // the quota is 0
+	}
+	l, place := d.a.space(t.Domain).pick(t, true)
+	if l == nil {
+		return false
+	}
+	d.use(l, place)
+	d.tokens = append(d.tokens, slot{Grant: t.grant(l.at(place)), domain: t.Domain, unit: int(l.unit), token: true})
+	return true
 }
 
 // record logs a holding and then keeps it.
@@ -220,24 +288,6 @@ func (a *Allocator) keep(h *held) {
 	a.held[h.owner.Key] = h
 	for _, s := range h.slots {
 		a.by[spot{s.domain, s.Address.Addr()}] = h
-	}
-}
-
-// findAny looks in what is held of the pool that a request is at, and turns to
-// the next if that is known to be full.
-func (a *Allocator) findAny(r *request) (*lease, int, error) {
-	for {
-		p := r.pool()
-		l, place, err := a.find(p, r.Static)
-		if l != nil {
-			return l, place, nil
-		}
-		if err == nil && len(r.Alternatives) > 0 {
-			err = a.wasFull(p)
-		}
-		if again, err := r.next(err); !again {
-			return nil, 0, err
-		}
 	}
 }
 
@@ -291,7 +341,7 @@ func takenFrom(p *Pool, x netip.Addr, got Address) error {
 
 // again answers a Take for a Key that has addresses.
 func (h *held) again(requests []request) ([]Grant, error) {
-	fits := len(requests) == len(h.slots)
+	fits := len(requests) == h.addresses()
 	for i := 0; fits && i < len(requests); i++ {
 		s := h.slots[i]
 		fits = requests[i].fits(s.domain, s.Address.Addr())

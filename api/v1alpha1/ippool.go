@@ -37,6 +37,7 @@ type IPPoolSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the domain of an IPPool cannot change: blocks are leased under its name"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('q--')",message="domains that begin with q-- are those of quotas: choose another"
 	// +kubebuilder:validation:XValidation:rule="self != 'pods'",message="the domain pods is that of the pod network itself: choose another"
 	Domain string `json:"domain,omitempty"`
 

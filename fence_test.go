@@ -41,13 +41,15 @@ var rooms = []room{
 		"a domain room looks down only. Declare a small interface and let cmd pass it in"},
 	{"overlay", []string{"bgp", "api", "reconcile", "kernel"},
 		"a domain room looks down only; overlay→bgp is the one way sideways. Declare a small interface and let cmd pass it in"},
+	{"vip", []string{"bgp", "reconcile", "kernel"},
+		"vip works before there is an API server and knows no object of it; the lease itself (vip/lease) looks at nothing. Declare a small interface and let cmd pass it in"},
 	{"doctor", []string{"ipam", "api"},
 		"a check is a pure function over a snapshot: it reads neither kernel nor API server, and the command line that carries it runs on people's own machines, where there is no netlink"},
 	{"kube", []string{"attach", "ipam", "overlay", "api", "reconcile"},
 		"kube speaks to the API server for the rooms: the kernel is not its business, and cmd and doctor are above it"},
 	{"deploy", nil,
 		"deploy holds manifests, not behaviour"},
-	{"cmd", []string{"doctor", "kube", "attach", "ipam", "overlay", "api", "reconcile", "kernel", "deploy"},
+	{"cmd", []string{"doctor", "kube", "attach", "ipam", "overlay", "vip", "api", "reconcile", "kernel", "deploy"},
 		"a binary is wiring: what two binaries share belongs in a room"},
 }
 

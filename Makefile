@@ -104,7 +104,7 @@ lint: ## vet, format and the pinned linters
 	go tool -modfile=tools/go.mod staticcheck ./...
 
 .PHONY: bench
-bench: deps build ## ratios against the reference plugins and plain routes
+bench: deps build ## ratios against the reference plugins and plain routes; addresses of 50 nodes (TSUNAGU_BENCH_WHEREABOUTS=/path: beside it)
 	$(SUDO) go run -C lab ./cmd/tsunagu-bench -root ..
 
 .PHONY: clean

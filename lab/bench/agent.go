@@ -40,6 +40,12 @@ func startAgent(ctx context.Context, programs Programs, work, kubeconfig string)
 	})
 }
 
+func (a *agent) stop() {
+	if a != nil {
+		a.process.stop()
+	}
+}
+
 func (a *agent) get(ctx context.Context, path string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, agentHTTP+path, nil)
 	if err != nil {

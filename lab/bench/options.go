@@ -20,7 +20,10 @@ type Options struct {
 	Rounds, Pods, Flight int
 	// Shims is how often the shim is executed alone.
 	Shims int
-	// Only limits the run to one part: attach, burst, shim or packets.
+	// AddressRounds is how often each scenario of addresses is run by each side; Scenario limits the run to one of them.
+	AddressRounds int
+	Scenario      string
+	// Only limits the run to one part: attach, burst, shim, ipam or packets.
 	Only string
 	// Side limits it to one contender, Ours or Peer: for profiles.
 	Side string
@@ -46,7 +49,9 @@ func ParseOptions(args []string) (Options, error) {
 	f.IntVar(&o.Pods, "pods", 200, "how many Pods that is")
 	f.IntVar(&o.Flight, "flight", 50, "how many of them at once")
 	f.IntVar(&o.Shims, "shims", 200, "how often the shim is executed alone")
-	f.StringVar(&o.Only, "only", "", "measure one part only: attach, burst, shim or packets")
+	f.IntVar(&o.AddressRounds, "address-rounds", 2, "how often each scenario of addresses is run by each side")
+	f.StringVar(&o.Scenario, "scenario", "", "with -only ipam, one of its scenarios: "+scenarioNames())
+	f.StringVar(&o.Only, "only", "", "measure one part only: attach, burst, shim, ipam or packets")
 	f.StringVar(&o.Side, "side", "", "run one side only: "+Ours+" or "+Peer)
 	f.BoolVar(&o.JSON, "json", false, "print JSON")
 	f.BoolVar(&o.Check, "check", false, "exit with code 2 when a target is missed")
@@ -60,18 +65,18 @@ func ParseOptions(args []string) (Options, error) {
 		return o, fmt.Errorf("argument %q is not understood: there are only flags (-h lists them)", f.Arg(0))
 	}
 	if o.quick {
-		o.Pairs, o.Rounds, o.Pods, o.Flight, o.Shims = 5, 1, 20, 10, 10
+		o.Pairs, o.Rounds, o.Pods, o.Flight, o.Shims, o.AddressRounds = 5, 1, 20, 10, 10, 1
 	}
 	switch o.Only {
-	case "", "attach", "burst", "shim", "packets":
+	case "", "attach", "burst", "shim", "ipam", "packets":
 	default:
-		return o, fmt.Errorf("-only %q is none of attach, burst, shim, packets", o.Only)
+		return o, fmt.Errorf("-only %q is none of attach, burst, shim, ipam, packets", o.Only)
 	}
 	if o.Side != "" && o.Side != Ours && o.Side != Peer {
 		return o, fmt.Errorf("-side %q is neither %s nor %s", o.Side, Ours, Peer)
 	}
-	if o.Pairs < 1 || o.Rounds < 1 || o.Pods < 1 || o.Flight < 1 || o.Shims < 1 {
-		return o, fmt.Errorf("-pairs, -rounds, -pods, -flight and -shims are at least 1")
+	if o.Pairs < 1 || o.Rounds < 1 || o.Pods < 1 || o.Flight < 1 || o.Shims < 1 || o.AddressRounds < 1 {
+		return o, fmt.Errorf("-pairs, -rounds, -pods, -flight, -shims and -address-rounds are at least 1")
 	}
 	return o, nil
 }

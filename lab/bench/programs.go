@@ -28,6 +28,9 @@ func Build(ctx context.Context, o Options, work string) error {
 	if o.Side == Peer {
 		names = nil
 	}
+	if o.wants("ipam") && o.Side == "" {
+		names = append(names, "tsunagu-fleet")
+	}
 	for _, name := range names {
 		if err := goTool(ctx, o.Root, "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", product+"/", "./cmd/"+name); err != nil {
 			return fmt.Errorf("building %s: %w", name, err)

@@ -39,6 +39,7 @@ func (f *Figures) judge() {
 			add(atLeast("Pods/s of many ADDs at once, ours / reference", b.Ratio["ADD"], burstRatio))
 		}
 	}
+	add(f.Addresses.targets()...)
 	if s := f.Shim; s != nil {
 		add(atMost("shim alone, ms (p99)", s.Wall.P99, shimWall), atMost("shim alone, MiB", mib(s.Peak.Peak), shimSize))
 	}
@@ -72,6 +73,9 @@ func (f *Figures) Text() string {
 	if f.AgentStart != nil && f.AgentEnd != nil {
 		fmt.Fprintf(&b, "\nThe agent: %.1f MiB resident at rest (%.1f anonymous), %.1f at the end, %.1f at most; %.1f s of CPU\nIts API requests to start: %s\n",
 			mib(f.AgentStart.Resident), mib(f.AgentStart.Anon), mib(f.AgentEnd.Resident), mib(f.AgentEnd.Peak), f.AgentCPU/1000, f.Requests)
+	}
+	if f.Addresses != nil {
+		f.Addresses.text(&b)
 	}
 	if len(f.Packets) > 0 {
 		fmt.Fprintf(&b, "\nPackets between Pods of two nodes: gpe is %s, plain routes without a tunnel, vxlan with forwarding entries\n%s\n",

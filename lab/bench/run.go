@@ -14,6 +14,7 @@ type Figures struct {
 	Attach     *Sequential `json:"attach,omitempty"`
 	Burst      *Burst      `json:"burst,omitempty"`
 	Shim       *Shim       `json:"shim,omitempty"`
+	Addresses  *Addresses  `json:"addresses,omitempty"`
 	Packets    []string    `json:"packets,omitempty"`
 	AgentStart *Memory     `json:"agentRest,omitempty"` // ready, before the first Pod
 	AgentEnd   *Memory     `json:"agentEnd,omitempty"`
@@ -87,6 +88,12 @@ func (w *World) measure(ctx context.Context, o Options, f *Figures) (err error) 
 		f.AgentCPU = milliseconds(cpu(w.agent.cmd.Process.Pid))
 		if f.AgentEnd, err = w.agent.memory(); err != nil {
 			return fmt.Errorf("the agent did not survive: %w\n%s", err, w.agent.tail())
+		}
+	}
+	if o.wants("ipam") && o.Side == "" {
+		w.agent.stop() // its requests are nobody's here
+		if f.Addresses, err = w.Addresses(ctx, o); err != nil {
+			return err
 		}
 	}
 	if o.wants("packets") && o.Side == "" {

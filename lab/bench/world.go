@@ -17,6 +17,7 @@ type World struct {
 	programs   Programs
 	log        io.Writer
 	began      time.Time
+	poolsMade  int // so that each has a name of its own
 }
 
 // Programs are the directories of the executables.
@@ -31,6 +32,9 @@ func raise(ctx context.Context, o Options, p Programs, log io.Writer) (*World, e
 	if err := wire(); err != nil {
 		return w, err
 	}
+	if o.Only == "ipam" { // nodes of another kind, by a program of their own
+		return w, w.serveAPI(ctx, o)
+	}
 	if o.Side != Ours {
 		c, err := peer(o.Work)
 		if err != nil {
@@ -38,12 +42,8 @@ func raise(ctx context.Context, o Options, p Programs, log io.Writer) (*World, e
 		}
 		w.contenders = append(w.contenders, c)
 	}
-	w.say("starting etcd and kube-apiserver")
-	var err error
-	if w.api, err = startAPI(ctx, p.Kubernetes, o.Work); err != nil {
-		return w, err
-	}
-	if err := w.api.describe(ctx, o.Root+"/deploy/crds"); err != nil {
+	err := w.serveAPI(ctx, o)
+	if err != nil {
 		return w, err
 	}
 	if w.pods, err = w.api.pods(ctx, max(o.Pods, 2*turns)); err != nil {
@@ -63,11 +63,18 @@ func raise(ctx context.Context, o Options, p Programs, log io.Writer) (*World, e
 	return w, nil
 }
 
+// serveAPI starts the API server with all that an agent reads but Pods.
+func (w *World) serveAPI(ctx context.Context, o Options) (err error) {
+	w.say("starting etcd and kube-apiserver")
+	if w.api, err = startAPI(ctx, w.programs.Kubernetes, o.Work); err != nil {
+		return err
+	}
+	return w.api.describe(ctx, o.Root+"/deploy/crds")
+}
+
 // end stops the programs. The rest goes with the Box.
 func (w *World) end() {
-	if w.agent != nil {
-		w.agent.stop()
-	}
+	w.agent.stop()
 	w.api.stop()
 }
 

@@ -144,7 +144,7 @@ func (r *addressRound) measured(ctx context.Context, what string, q order) (answ
 	}
 	used, serverUsed := busyTime()-busy, r.serverTime()-server
 	time.Sleep(time.Second)
-	requests, err := mark.since()
+	requests, err := mark.sinceOf(func(agent string) bool { return strings.HasPrefix(agent, "tsunagu") == r.ours() })
 	if err != nil {
 		return a, err
 	}

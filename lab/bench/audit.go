@@ -26,14 +26,19 @@ func markAudit() auditMark {
 
 // since counts what was requested after the mark.
 func (m auditMark) since() (Requests, error) {
+	return m.sinceOf(func(string) bool { return true })
+}
+
+// sinceOf counts what was requested by some user agents.
+func (m auditMark) sinceOf(agent func(string) bool) (Requests, error) {
 	b, err := os.ReadFile(auditLog)
 	if err != nil {
 		return nil, fmt.Errorf("counting API requests: %w", err)
 	}
-	return readAudit(b[min(int(m), len(b)):])
+	return readAudit(b[min(int(m), len(b)):], agent)
 }
 
-func readAudit(lines []byte) (Requests, error) {
+func readAudit(lines []byte, agent func(string) bool) (Requests, error) {
 	r := Requests{}
 	for line := range bytes.Lines(lines) {
 		var e struct {
@@ -42,9 +47,13 @@ func readAudit(lines []byte) (Requests, error) {
 			ObjectRef struct{ Resource, Subresource string }
 			Status    struct{ Code int } `json:"responseStatus"`
 			URI       string             `json:"requestURI"`
+			Agent     string             `json:"userAgent"`
 		}
 		if err := json.Unmarshal(line, &e); err != nil {
 			return nil, fmt.Errorf("reading the audit log: %w", err)
+		}
+		if !agent(e.Agent) {
+			continue
 		}
 		what := e.ObjectRef.Resource
 		if e.ObjectRef.Subresource != "" {

@@ -1,0 +1,262 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Question asks the segment of an interface who has an address.
+type Question struct {
+	// Index of the interface and its own MAC, which does not count as an answer.
+	Index int
+	MAC   net.HardwareAddr
+	// Target is the address that is asked for.
+	Target netip.Addr
+	// From is the interface's own address. Without one the question is a probe (RFC 5227 clause 2.1.1, RFC 4862 clause 5.4.2): it
+	// changes nobody's cache, and somebody else's probe for the same address is an answer as well.
+	From netip.Addr
+}
+
+// Sighting is an answer: somebody has the address, or is about to take it.
+type Sighting struct {
+	Index  int
+	Target netip.Addr
+	MAC    net.HardwareAddr
+}
+
+// Asker asks many questions over one socket per address family. It stays in the namespace where it was opened, and hears from that
+// moment on.
+type Asker struct {
+	questions []Question
+	sockets   [2]*os.File // IPv4, IPv6; nil for none
+}
+
+// AskHere prepares to ask in the namespace of the calling thread. The interfaces must be up.
+func AskHere(questions []Question) (*Asker, error) {
+	a := &Asker{questions: questions}
+	for i, v4 := range []bool{true, false} {
+		var ours []Question
+		for _, q := range questions {
+			if q.Target.Is4() == v4 {
+				ours = append(ours, q)
+			}
+		}
+		if len(ours) == 0 {
+			continue
+		}
+		protocol := uint16(etherIPv6)
+		if v4 {
+			protocol = etherARP
+		}
+		f, err := open(protocol, ours)
+		if err != nil {
+			a.Close()
+			return nil, fmt.Errorf("listen for who has an address: %w", err)
+		}
+		a.sockets[i] = f
+	}
+	return a, nil
+}
+
+// open makes a packet socket that hears one protocol on all interfaces, of IPv6 neighbour discovery only.
+func open(protocol uint16, questions []Question) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if protocol == etherIPv6 {
+		if err = join(fd, questions); err == nil {
+			err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, discovery())
+		}
+	}
+	if err == nil { // last, so that nothing is heard before the filter is there
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: swap(protocol)})
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("prepare packet socket", err)
+	}
+	return os.NewFile(uintptr(fd), "packet"), nil
+}
+
+// join hears what others send to the solicited-node groups of the targets: their own probes.
+func join(fd int, questions []Question) error {
+	for _, q := range questions {
+		m := unix.PacketMreq{Ifindex: int32(q.Index), Type: unix.PACKET_MR_MULTICAST, Alen: 6}
+		copy(m.Address[:], multicast(solicited(q.Target)))
+		if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// discovery is a filter (bpf(4)) for solicitations and advertisements.
+func discovery() *unix.SockFprog {
+	const loadByte, ifEqual, give = unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+	program := []unix.SockFilter{
+		{Code: loadByte, K: etherSize + 6},
+		{Code: ifEqual, K: protocolICMPv6, Jf: 4},
+		{Code: loadByte, K: etherSize + ipv6Size},
+		{Code: ifEqual, K: solicitation, Jt: 1},
+		{Code: ifEqual, K: advertised, Jf: 1},
+		{Code: give, K: 0xffff},
+		{Code: give, K: 0},
+	}
+	return &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+}
+
+// Ask asks all questions the given number of times within the wait, and hears until its end, or until each has an answer. One sighting
+// per question is returned, the first. An error means that nothing is known about some address.
+func (a *Asker) Ask(ctx context.Context, times int, wait time.Duration) ([]Sighting, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	frames := make(chan frame, 16)
+	var readers sync.WaitGroup
+	for _, s := range a.sockets {
+		if s != nil {
+			_ = s.SetReadDeadline(time.Time{})
+			readers.Go(func() { hear(ctx, s, frames) })
+		}
+	}
+	defer func() {
+		cancel()
+		for _, s := range a.sockets {
+			if s != nil {
+				_ = s.SetReadDeadline(time.Now())
+			}
+		}
+		readers.Wait()
+	}()
+	var seen []Sighting
+	again := time.NewTimer(0)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+			if err := a.send(seen); err != nil {
+				return seen, err
+			}
+			if times--; times > 0 {
+				again.Reset(wait / time.Duration(times+1))
+			}
+		case f := <-frames:
+			if seen = a.match(seen, f); len(seen) == len(a.questions) {
+				return seen, nil
+			}
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return seen, context.Cause(ctx)
+			}
+			return seen, nil
+		}
+	}
+}
+
+// send asks what has no answer yet.
+func (a *Asker) send(seen []Sighting) error {
+	for _, q := range a.questions {
+		if answered(seen, q) {
+			continue
+		}
+		s, protocol := a.sockets[0], uint16(etherARP)
+		if q.Target.Is6() {
+			s, protocol = a.sockets[1], etherIPv6
+		}
+		conn, err := s.SyscallConn()
+		if err != nil {
+			return fmt.Errorf("ask for %s: %w", q.Target, err)
+		}
+		bad := conn.Write(func(fd uintptr) bool {
+			err = unix.Sendto(int(fd), question(q), 0, &unix.SockaddrLinklayer{Protocol: swap(protocol), Ifindex: q.Index, Halen: 6})
+			return !errors.Is(err, unix.EAGAIN)
+		})
+		if err = errors.Join(bad, err); err != nil {
+			return fmt.Errorf("ask for %s: %w", q.Target, err)
+		}
+	}
+	return nil
+}
+
+func answered(seen []Sighting, q Question) bool {
+	for _, s := range seen {
+		if s.Index == q.Index && s.Target == q.Target {
+			return true
+		}
+	}
+	return false
+}
+
+// match adds what a frame answers.
+func (a *Asker) match(seen []Sighting, f frame) []Sighting {
+	for _, q := range a.questions {
+		answers := q.Target == f.has || q.Target == f.asks && !q.From.IsValid()
+		if q.Index == f.index && answers && !bytes.Equal(q.MAC, f.mac) && !answered(seen, q) {
+			seen = append(seen, Sighting{Index: q.Index, Target: q.Target, MAC: f.mac})
+		}
+	}
+	return seen
+}
+
+// frame is what was heard on an interface.
+type frame struct {
+	heard
+	index int
+}
+
+// hear reads frames until the context ends.
+func hear(ctx context.Context, s *os.File, to chan<- frame) {
+	conn, err := s.SyscallConn()
+	if err != nil {
+		return
+	}
+	var b [256]byte // the questions' answers are shorter
+	for ctx.Err() == nil {
+		var n int
+		var from unix.Sockaddr
+		var failed error
+		if conn.Read(func(fd uintptr) bool {
+			n, from, failed = unix.Recvfrom(int(fd), b[:], 0)
+			return !errors.Is(failed, syscall.EAGAIN)
+		}) != nil || failed != nil && !errors.Is(failed, unix.EINTR) && !errors.Is(failed, unix.ENETDOWN) {
+			return
+		}
+		link, ok := from.(*unix.SockaddrLinklayer)
+		if !ok || failed != nil || link.Pkttype == unix.PACKET_OUTGOING {
+			continue
+		}
+		if h, ok := read(b[:n]); ok {
+			select {
+			case to <- frame{h, link.Ifindex}:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// Close closes the sockets. The kernel waits for all readers of packets meanwhile (packet_release), 10 to 30 ms.
+func (a *Asker) Close() error {
+	var errs []error
+	for _, s := range a.sockets {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// swap puts a number into network byte order.
+func swap(n uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n))
+}

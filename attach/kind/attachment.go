@@ -44,6 +44,8 @@ type Address struct {
 	Prefix netip.Prefix `json:"prefix"`
 	// Gateway of the subnet; invalid when there is none.
 	Gateway netip.Addr `json:"gateway,omitzero"`
+	// Probe asks the segment whether a stranger has the address before the Pod gets it.
+	Probe bool `json:"-"`
 }
 
 // Route is one route of an interface.

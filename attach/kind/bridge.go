@@ -3,6 +3,8 @@ package kind
 import (
 	"net"
 	"strconv"
+
+	"github.com/tsunagu-net/tsunagu/kernel/link"
 )
 
 // Bridge is a port on a bridge of the node.
@@ -89,6 +91,12 @@ func argsMAC(f *fields) net.HardwareAddr {
 	f.adopt("args", args)
 	return mac
 }
+
+// Segment is the bridge.
+func (s Bridge) Segment() string { return "bridge/" + s.Name }
+
+// leaves: a bridge that somebody else made leads to wherever they want it to.
+func (s Bridge) leaves(j *job) bool { return s.Uplink != "" || j.below.Group != link.Group }
 
 // Type is "bridge".
 func (Bridge) Type() string { return "bridge" }

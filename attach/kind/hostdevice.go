@@ -55,5 +55,12 @@ func parseHostDevice(f *fields) (Spec, error) {
 	return s, f.err
 }
 
+// Segment is the device.
+func (s HostDevice) Segment() string {
+	return "host-device/" + s.Device + s.PCIBusID + s.KernelPath + s.HWAddr.String()
+}
+
+func (HostDevice) leaves(*job) bool { return true }
+
 // Type is "host-device".
 func (HostDevice) Type() string { return "host-device" }

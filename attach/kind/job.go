@@ -47,6 +47,9 @@ func (j *job) wired() Wired {
 			w.Masquerade = append(w.Masquerade, a.Prefix.Addr())
 		}
 	}
+	if j.Spec.leaves(j) {
+		w.Segment = j.Spec.Segment()
+	}
 	j.Spec.record(j, &w)
 	return w
 }

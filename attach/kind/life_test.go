@@ -223,7 +223,7 @@ func TestRollbackAtEveryStep(t *testing.T) {
 	w.device("dev0")
 	had, hadRoutes := w.links(w.node), w.routes()
 	injected := errors.New("injected")
-	for _, step := range []string{"enter", "prepare", "create", "observe", "configure", "finish", "announce"} {
+	for _, step := range []string{"enter", "prepare", "create", "observe", "probe", "configure", "finish", "announce"} {
 		p := w.pod()
 		as := append(everyKind(w, p, 0), w.attach(p, "net4", w.spec("host-device", `{"device":"dev0"}`), "10.5.0.2/24"))
 		hit := false

@@ -39,5 +39,10 @@ func parseMacvlan(f *fields) (Spec, error) {
 	return s, f.err
 }
 
+// Segment is the uplink.
+func (s Macvlan) Segment() string { return "macvlan/" + s.Master }
+
+func (Macvlan) leaves(*job) bool { return true }
+
 // Type is "macvlan".
 func (Macvlan) Type() string { return "macvlan" }

@@ -19,6 +19,8 @@ type Spec interface {
 	DefaultGateways([]Address) []netip.Addr
 	// WantsDefault tells that the configuration itself asks for the default route (pod always, bridge with isDefaultGateway).
 	WantsDefault() bool
+	// Segment names, on this node, what the interface is attached to; "" for kinds that never leave the node.
+	Segment() string
 	// Warnings names keys of the configuration that have no meaning here and are ignored.
 	Warnings() []string
 
@@ -26,6 +28,8 @@ type Spec interface {
 	check(*Attachment) error
 	// link is the MAC and MTU of the configuration; nil and 0 when it has none.
 	link() (net.HardwareAddr, int)
+	// leaves tells whether the segment is more than this node; prepare has been called.
+	leaves(*job) bool
 	// routed tells that the far end is the node's router, so that any gateway is reached over it.
 	routed() bool
 	// ownRoutes are routes that the kind itself brings, before those of the attachment.
@@ -46,10 +50,12 @@ type plain struct{ ignored []string }
 func (p plain) Warnings() []string                      { return p.ignored }
 func (plain) Masquerade() bool                          { return false }
 func (plain) WantsDefault() bool                        { return false }
+func (plain) Segment() string                           { return "" }
 func (plain) DefaultGateways(as []Address) []netip.Addr { return gateways(as) }
 
 func (plain) check(*Attachment) error                   { return nil }
 func (plain) link() (net.HardwareAddr, int)             { return nil, 0 }
+func (plain) leaves(*job) bool                          { return false }
 func (plain) routed() bool                              { return false }
 func (plain) ownRoutes(*Attachment) []Route             { return nil }
 func (plain) prepare(*transaction, *job) error          { return nil }

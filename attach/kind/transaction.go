@@ -36,7 +36,7 @@ func (t *transaction) run(ctx context.Context) error {
 		do   func() error
 	}{
 		{"enter", t.enter}, {"prepare", t.prepare}, {"create", t.create}, {"observe", t.observe},
-		{"configure", t.configure}, {"finish", t.finish}, {"announce", t.announce},
+		{"probe", func() error { return t.probe(ctx) }}, {"configure", t.configure}, {"finish", t.finish}, {"announce", t.announce},
 	} {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("wire %s: %w", t.ns.Path(), context.Cause(ctx))
@@ -195,12 +195,7 @@ func (t *transaction) finish() error {
 
 // podOps are the operations inside the Pod that come before any route.
 func (t *transaction) podOps(j *job) []link.Op {
-	change := link.Change{Device: j.IfName, Index: j.inside.Index, Up: new(bool)}
-	*change.Up = true
-	if j.renamed {
-		change.Name = j.IfName
-	}
-	ops := []link.Op{link.Set(change)}
+	ops := []link.Op{j.up()}
 	bare := j.Spec.routed()
 	for _, a := range j.addresses {
 		ops = append(ops, link.AddAddress(j.IfName, j.inside.Index, a.Prefix, link.AddressOptions{NoPrefixRoute: bare}))
@@ -211,6 +206,16 @@ func (t *transaction) podOps(j *job) []link.Op {
 		}
 	}
 	return ops
+}
+
+// up sets the interface up, under its name.
+func (j *job) up() link.Op {
+	yes := true
+	change := link.Change{Device: j.IfName, Index: j.inside.Index, Up: &yes}
+	if j.renamed {
+		change.Name = j.IfName
+	}
+	return link.Set(change)
 }
 
 // gateways are all next hops of a routed interface. Every one of them is the node.

@@ -19,6 +19,8 @@ type Wired struct {
 	// Master is the node's interface below a macvlan; Bridge the one a bridge port belongs to.
 	Master string `json:"master,omitempty"`
 	Bridge string `json:"bridge,omitempty"`
+	// Segment is what the interface is attached to, if that is more than this node.
+	Segment string `json:"segment,omitempty"`
 	// Addresses and Routes as they are on the interface, default routes included.
 	Addresses []Address `json:"addresses,omitempty"`
 	Routes    []Route   `json:"routes,omitempty"`

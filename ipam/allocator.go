@@ -48,10 +48,12 @@ type Allocator struct {
 	asked   map[string]struct{} // blocks with requests to answer
 	suspect map[string]struct{} // blocks that may be lost
 	evicted map[spot]struct{}   // in use here, and the right is missing
-	last    map[string]time.Time
-	random  *rand.Rand
-	quotas  map[tokenKey]*Pool
-	metrics metrics
+	// strangers use addresses, and the API server does not know of it yet.
+	strangers map[spot]*Stranger
+	last      map[string]time.Time
+	random    *rand.Rand
+	quotas    map[tokenKey]*Pool
+	metrics   metrics
 }
 
 // spot is an address of a domain.
@@ -117,7 +119,8 @@ func New(o Options) (*Allocator, error) {
 		Options: o, ready: make(chan struct{}), kick: make(chan struct{}, 1), questions: make(chan struct{}, 1), nodes: max(o.Nodes, 1),
 		spaces: map[string]*space{}, held: map[Key]*held{}, by: map[spot]*held{}, busy: map[Key]*attempt{},
 		pools: map[poolKey]*poolState{}, ending: map[string]*ending{}, names: map[string]chan struct{}{},
-		asked: map[string]struct{}{}, suspect: map[string]struct{}{}, evicted: map[spot]struct{}{}, last: map[string]time.Time{}, quotas: map[tokenKey]*Pool{},
+		asked: map[string]struct{}{}, suspect: map[string]struct{}{}, evicted: map[spot]struct{}{}, strangers: map[spot]*Stranger{},
+		last: map[string]time.Time{}, quotas: map[tokenKey]*Pool{},
 		random: rand.New(rand.NewPCG(seed.Sum64(), 84)), metrics: newMetrics(),
 	}
 	return a, a.replay()

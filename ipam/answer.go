@@ -96,6 +96,10 @@ func (a *Allocator) cut(b *Block, l *lease, open []int) {
 			}
 			continue
 		}
+		if q := a.strangers[spot{l.domain, r.Address}]; q != nil {
+			r.Answer = "in quarantine: " + q.MAC + " uses it"
+			continue
+		}
 		l.holes |= 1 << place
 		r.Answer = answerCut
 	}
@@ -104,9 +108,11 @@ func (a *Allocator) cut(b *Block, l *lease, open []int) {
 }
 
 // describe writes what is known of a lease into its block. Holes are only
-// added: heal takes them off, in the order that is safe.
+// added: heal takes them off, in the order that is safe. A hole is the right
+// of whoever has the Address object, so one for a stranger is not told before
+// there is an object for it.
 func (a *Allocator) describe(b *Block, l *lease) {
-	b.Holes |= l.holes
+	b.Holes |= l.holes &^ a.shunned(l.domain, l.prefix)
 	b.Used = l.used
 	b.UsedCount = popcount(l.used)
 }
@@ -115,7 +121,7 @@ func (a *Allocator) describe(b *Block, l *lease) {
 func (a *Allocator) flushed(l *lease, b Block) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if l.used == b.Used && l.holes&^b.Holes == 0 {
+	if l.used == b.Used && l.holes&^(b.Holes|a.shunned(l.domain, l.prefix)) == 0 {
 		l.changed = time.Time{}
 	}
 }
@@ -184,7 +190,7 @@ func (a *Allocator) heal(ctx context.Context, l *lease) error {
 // unboundHoles are the holes without an Address object.
 func (a *Allocator) unboundHoles(ctx context.Context, l *lease) (uint64, error) {
 	a.mu.Lock()
-	holes := l.holes
+	holes := l.holes &^ a.shunned(l.domain, l.prefix)
 	a.mu.Unlock()
 	bound, err := a.Store.ListAddresses(ctx, Scope{Domain: l.domain, Region: RegionValue(l.start())})
 	if err != nil {

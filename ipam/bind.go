@@ -53,9 +53,13 @@ func (a *Allocator) prepare(ctx context.Context, p *Pool, x netip.Addr, name str
 	a.mu.Lock()
 	e := a.ending[name]
 	h := a.by[spot{p.Domain, x}]
+	q := a.strangers[spot{p.Domain, x}]
 	a.mu.Unlock()
-	if h != nil {
+	switch {
+	case h != nil:
 		return takenBy(p, x, h.owner, a.Node)
+	case q != nil:
+		return strangerHas(p, x, q.MAC, a.Node, q.Seen.Add(q.Lasts))
 	}
 	if e != nil {
 		if err := a.unbind(ctx, name, *e); err != nil {

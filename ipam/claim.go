@@ -259,6 +259,9 @@ func (a *Allocator) enter(b Block) *lease {
 	l := newLease(b.Domain, b.Prefix, b.UID, unconfirmed, time.Now())
 	l.holes = b.Holes
 	l.requested = len(b.Requests) > 0
+	if l.unit > 1 && a.inhabited(l) != b.Used {
+		l.touch(time.Now()) // others go by what it says, for whom to ask
+	}
 	s.units[regionOf(b.Prefix.Addr()).Addr()] = int(l.unit)
 	s.add(l)
 	return l
@@ -352,13 +355,24 @@ func (a *Allocator) withdraw(ctx context.Context, l *lease) error {
 		a.Logger.Error("block has addresses in use and its region has another unit", "block", l.name(), "prefix", l.prefix)
 		return nil
 	}
-	a.leave(l)
+	left := a.leave(l)
 	a.mu.Unlock()
+	if !left {
+		return nil
+	}
 	return a.depart(ctx, l)
 }
 
-// reunite marks what interfaces hold of a lease as used. Called with mu held.
+// reunite marks what interfaces hold of a lease as used, and what strangers
+// use as no longer ours. Called with mu held.
 func (a *Allocator) reunite(l *lease) {
+	a.shun(l)
+	l.used |= a.inhabited(l)
+}
+
+// inhabited are the addresses of a lease that interfaces hold by it. Called
+// with mu held.
+func (a *Allocator) inhabited(l *lease) (used uint64) {
 	for place := range int(l.unit) {
 		x := l.at(place)
 		h := a.by[spot{l.domain, x}]
@@ -367,8 +381,9 @@ func (a *Allocator) reunite(l *lease) {
 		}
 		for i := range h.slots {
 			if s := &h.slots[i]; s.Address.Addr() == x && s.domain == l.domain && !s.bound {
-				l.used |= 1 << place
+				used |= 1 << place
 			}
 		}
 	}
+	return used
 }

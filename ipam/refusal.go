@@ -10,6 +10,8 @@ const (
 	Excluded = "AddressExcluded"
 	// Taken: somebody else has the address.
 	Taken = "AddressTaken"
+	// Conflict: a stranger on the segment uses the address.
+	Conflict = "AddressConflict"
 	// PoolFull: nothing is left.
 	PoolFull = "PoolFull"
 	// QuotaExceeded: the namespace may hold no more.

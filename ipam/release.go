@@ -25,6 +25,9 @@ func popcount(m uint64) int { return bits.OnesCount64(m) }
 // leave begins to give a block back. From then on nothing of it is used, also
 // after a crash, because the delete may be on its way. Called with mu held.
 func (a *Allocator) leave(l *lease) bool {
+	if a.shunned(l.domain, l.prefix) != 0 {
+		return false // whoever had it next would not know of the stranger
+	}
 	if err := a.Log.Put(leavingKey+l.name(), []byte(l.uid)); err != nil {
 		a.Logger.Warn("block is kept: its return could not be logged", "block", l.name(), "error", err)
 		return false

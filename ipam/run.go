@@ -118,12 +118,19 @@ func (a *Allocator) maintain(ctx context.Context) error {
 	for _, l := range a.leases(func(l *lease) bool { return l.standing == leaving }) {
 		do("", a.locked(l.name(), func(c context.Context) error { return a.depart(c, l) }, nil))
 	}
+	for _, s := range a.quarantined() {
+		name := objectName(s.Domain, s.Address)
+		do("keep address "+s.Address.String()+" from others", a.locked(name, func(c context.Context) error { return a.publish(c, s) }, nil))
+	}
 	endings := a.endings()
 	for _, name := range slices.Sorted(maps.Keys(endings)) {
 		if a.isLocked(name) {
 			continue // somebody works on it, and may wait for another node
 		}
 		e := endings[name]
+		if a.isShunned(e.spot) {
+			continue // publish makes a quarantine of it
+		}
 		do("delete address "+name, a.locked(name, func(c context.Context) error { return a.endIfStill(c, name, e) }, nil))
 	}
 	if a.due("heal", healRest) {

@@ -30,6 +30,9 @@ func (a *Allocator) replay() (err error) {
 			}
 			a.ending[name] = e
 		}
+		if _, ok := cutKey(key, quarantineKey); ok {
+			err = errors.Join(err, a.replayQuarantine(value))
+		}
 	})
 	for _, h := range a.held {
 		for _, s := range h.slots {

@@ -24,10 +24,11 @@ func (a *Allocator) steal(ctx context.Context, owner Owner, p *Pool, e *exhauste
 		if err == nil {
 			return s, nil
 		}
-		if ReasonOf(err) != Taken || ctx.Err() != nil {
-			if ReasonOf(err) == Taken {
-				break
-			}
+		taken := ReasonOf(err) == Taken || ReasonOf(err) == Conflict
+		if taken && ctx.Err() != nil {
+			break
+		}
+		if !taken {
 			return s, err
 		}
 		// Not again this address, and by what is written in the block now.

@@ -307,6 +307,9 @@ func (a *Allocator) find(p *Pool, static netip.Addr) (*lease, int, error) {
 	if h := a.by[spot{p.Domain, static}]; h != nil {
 		return nil, 0, takenBy(p, static, h.owner, "")
 	}
+	if q := a.strangers[spot{p.Domain, static}]; q != nil {
+		return nil, 0, strangerHas(p, static, q.MAC, a.Node, q.Seen.Add(q.Lasts))
+	}
 	l := s.find(static)
 	if l == nil && p.Local {
 		l = a.localLease(s, static)
@@ -332,6 +335,9 @@ func takenBy(p *Pool, x netip.Addr, w Owner, node string) error {
 
 // takenFrom says whose an address is that an object binds.
 func takenFrom(p *Pool, x netip.Addr, got Address) error {
+	if q := got.Quarantine; q != nil {
+		return strangerHas(p, x, q.MAC, q.Node, q.Seen.Add(q.Lasts))
+	}
 	if got.used() || got.Claim == (ClaimRef{}) {
 		return takenBy(p, x, got.Owner, got.Node)
 	}
@@ -359,7 +365,9 @@ func (a *Allocator) openLocal(s *space, p *Pool) (*lease, int) {
 		for x := r.First; x.IsValid() && !r.Last.Less(x); {
 			if s.find(x) == nil {
 				l := a.localLease(s, x)
-				return l, l.choose(l.free()&p.mask(l.prefix), true)
+				if m := l.free() & p.mask(l.prefix); m != 0 {
+					return l, l.choose(m, true)
+				}
 			}
 			x = after(blockOf(x, mostUnit))
 		}
@@ -370,6 +378,7 @@ func (a *Allocator) openLocal(s *space, p *Pool) (*lease, int) {
 func (a *Allocator) localLease(s *space, x netip.Addr) *lease {
 	l := newLease(s.domain, blockOf(x, mostUnit), "", owned, time.Now())
 	l.local = true
+	a.shun(l)
 	s.add(l)
 	return l
 }

@@ -30,6 +30,7 @@ func (s *Server) del(ctx context.Context, id, ifName, path string, started int64
 			if err := s.unwire(ctx, path, Record{ContainerID: id, Intended: []string{ifName}}); err != nil {
 				return again(id, err)
 			}
+			s.Addresses.FreeImported(id, "")
 		}
 		return s.records.put(Record{ContainerID: id, State: Gone, Since: time.Now(), Deleted: max(started, record.Deleted)})
 	}

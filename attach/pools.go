@@ -29,6 +29,8 @@ type Addresses interface {
 	// Orphans are address objects of this node that no interface has; DeleteOrphan deletes one, if it still is one.
 	Orphans(ctx context.Context) ([]ipam.Address, error)
 	DeleteOrphan(ctx context.Context, orphan ipam.Address) error
+	// FreeImported deletes the objects of a sandbox's interface that others made, of all its interfaces without a name.
+	FreeImported(containerID, ifName string)
 }
 
 // PodNetwork is the network that every Pod is on.

@@ -103,6 +103,8 @@ type Server struct {
 	busySweeps int
 	// looked is when address objects without an interface were last looked for.
 	looked time.Time
+	// strays are imported address objects whose Pods were gone at that look.
+	strays map[string]bool
 }
 
 // New makes a server that knows the sandboxes of the log. The error tells of damaged records; the server works nevertheless.

@@ -183,7 +183,18 @@ func (s *Server) sweepObjects(ctx context.Context) error {
 	}
 	known, complete := s.Pods.Known()
 	var errs []error
+	gone := map[string]bool{}
 	for _, o := range orphans {
+		if o.Origin != "" {
+			// Its sandbox was made by others and has no record here: it goes when its Pod was found gone at two looks.
+			if id := o.Name + " " + o.UID; complete && !known[o.Owner.UID] {
+				if gone[id] = true; s.strays[id] {
+					s.Log.Info("swept an imported address whose Pod is gone", "object", o.Name, "pod", o.Owner.Namespace+"/"+o.Owner.Pod, "origin", o.Origin)
+					errs = append(errs, s.Addresses.DeleteOrphan(ctx, o))
+				}
+			}
+			continue
+		}
 		release, ok := s.sandboxes.try(o.Owner.ContainerID)
 		if !ok {
 			continue
@@ -194,6 +205,7 @@ func (s *Server) sweepObjects(ctx context.Context) error {
 		}
 		release()
 	}
+	s.strays = gone
 	return errors.Join(errs...)
 }
 

@@ -48,6 +48,8 @@ type Allocator struct {
 	asked   map[string]struct{} // blocks with requests to answer
 	suspect map[string]struct{} // blocks that may be lost
 	evicted map[spot]struct{}   // in use here, and the right is missing
+	// imported are Address objects for interfaces made by others, by name.
+	imported map[string]Address
 	// strangers use addresses, and the API server does not know of it yet.
 	strangers map[spot]*Stranger
 	last      map[string]time.Time

@@ -92,7 +92,7 @@ func (a *Allocator) cut(b *Block, l *lease, open []int) {
 		if l.used&(1<<place) != 0 {
 			r.Answer = "in use"
 			if h := a.by[spot{l.domain, r.Address}]; h != nil {
-				r.Answer = fmt.Sprintf("in use by interface %s of Pod %s/%s", h.owner.IfName, h.owner.Namespace, h.owner.Pod)
+				r.Answer = h.owner.uses()
 			}
 			continue
 		}
@@ -105,6 +105,11 @@ func (a *Allocator) cut(b *Block, l *lease, open []int) {
 	}
 	a.space(l.domain).settle(l)
 	a.describe(b, l)
+}
+
+// uses is what a block's owner answers about an address that an interface has.
+func (w Owner) uses() string {
+	return fmt.Sprintf("in use by interface %s of Pod %s/%s", w.IfName, w.Namespace, w.Pod)
 }
 
 // describe writes what is known of a lease into its block. Holes are only

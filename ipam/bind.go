@@ -124,7 +124,7 @@ func (a *Allocator) clear(ctx context.Context, p *Pool, x netip.Addr) error {
 	case b.Holes&(1<<placeIn(b.Prefix, x)) != 0:
 		return nil
 	}
-	return a.ask(ctx, p, x, b)
+	return askOwner(ctx, a.Store, p, x, b)
 }
 
 func placeIn(block netip.Prefix, x netip.Addr) int { return lowByte(x) - lowByte(block.Addr()) }
@@ -146,9 +146,15 @@ func (a *Allocator) cutOwn(p *Pool, x netip.Addr) error {
 	return nil
 }
 
-// ask asks a block's owner for the address, and waits for the answer. The
+// asker is what it takes to ask the owner of a block.
+type asker interface {
+	GetBlock(ctx context.Context, name string) (Block, error)
+	UpdateBlock(ctx context.Context, b Block) (Block, error)
+}
+
+// askOwner asks a block's owner for the address, and waits for the answer. The
 // answer that counts is the hole in the block, or that the block is gone.
-func (a *Allocator) ask(ctx context.Context, p *Pool, x netip.Addr, b Block) error {
+func askOwner(ctx context.Context, store asker, p *Pool, x netip.Addr, b Block) error {
 	asked := false
 	pause := 8 * time.Millisecond
 	doing := fmt.Sprintf("ask node %s for address %s", b.Node, x)
@@ -161,7 +167,7 @@ func (a *Allocator) ask(ctx context.Context, p *Pool, x netip.Addr, b Block) err
 			return refusedBy(p, x, b, i)
 		case !asked:
 			var err error
-			if b, err = a.request(ctx, b, x); errors.Is(err, ErrNotFound) {
+			if b, err = putQuestion(ctx, store, b, x); errors.Is(err, ErrNotFound) {
 				return nil
 			} else if err != nil {
 				return unavailable(doing, err)
@@ -177,7 +183,7 @@ func (a *Allocator) ask(ctx context.Context, p *Pool, x netip.Addr, b Block) err
 		}
 		uid := b.UID
 		var err error
-		if b, err = a.Store.GetBlock(ctx, b.Name); errors.Is(err, ErrNotFound) || err == nil && b.UID != uid {
+		if b, err = store.GetBlock(ctx, b.Name); errors.Is(err, ErrNotFound) || err == nil && b.UID != uid {
 			return nil // whoever claimed it since has seen our object
 		} else if err != nil && ctx.Err() == nil {
 			return unavailable(doing, err)
@@ -185,8 +191,8 @@ func (a *Allocator) ask(ctx context.Context, p *Pool, x netip.Addr, b Block) err
 	}
 }
 
-// request puts the question into the block.
-func (a *Allocator) request(ctx context.Context, b Block, x netip.Addr) (Block, error) {
+// putQuestion puts the question into the block.
+func putQuestion(ctx context.Context, store asker, b Block, x netip.Addr) (Block, error) {
 	for {
 		if i := requestFor(b, x); i < 0 || b.Requests[i].Answer != "" {
 			fresh := make([]HoleRequest, 0, len(b.Requests)+1)
@@ -197,11 +203,11 @@ func (a *Allocator) request(ctx context.Context, b Block, x netip.Addr) (Block, 
 			}
 			b.Requests = append(fresh, HoleRequest{Address: x})
 		}
-		got, err := a.Store.UpdateBlock(ctx, b)
+		got, err := store.UpdateBlock(ctx, b)
 		if !errors.Is(err, ErrConflict) {
 			return got, err
 		}
-		if b, err = a.Store.GetBlock(ctx, b.Name); err != nil {
+		if b, err = store.GetBlock(ctx, b.Name); err != nil {
 			return b, err
 		}
 	}

@@ -13,7 +13,7 @@ func (s section) pool(field string, r ipRange) (Pool, error) {
 		return Pool{}, bad(fmt.Sprintf("%s%s %q: %v", field, name, value, err), "correct the range")
 	}
 	p := Pool{Domain: domainOf(s.Network), Whole: s.Whole}
-	prefix, limits, err := parseSpan(r.Range)
+	prefix, limits, err := ParseSpan(r.Range)
 	if err != nil {
 		return wrong("range", r.Range, err)
 	}
@@ -54,9 +54,9 @@ func (s section) pool(field string, r ipRange) (Pool, error) {
 	return p, nil
 }
 
-// parseSpan reads a range of whereabouts: a CIDR, whose host bits do not
+// ParseSpan reads a range of whereabouts: a CIDR, whose host bits do not
 // count, or first-last/length.
-func parseSpan(text string) (netip.Prefix, Range, error) {
+func ParseSpan(text string) (netip.Prefix, Range, error) {
 	first, rest, ok := strings.Cut(text, "-")
 	if !ok {
 		p, err := parsePrefix(text)

@@ -67,3 +67,6 @@ func PoolName(network string, prefix netip.Prefix) string {
 	sum := sha256.Sum256([]byte(network + "|" + prefix.String()))
 	return strings.TrimRight(name[:50], "-") + "-" + fmt.Sprintf("%x", sum[:6])
 }
+
+// DomainOf is the domain of a network_name, "" for a network without one.
+func DomainOf(networkName string) string { return domainOf(networkName) }

@@ -10,11 +10,14 @@ import (
 // create was answered to a process that is no more, or the log was lost. The
 // caller deletes each with DeleteOrphan (one of a claim stays, without an
 // owner) after it has made sure that the sandbox of Owner.ContainerID is gone.
+// One with an Origin was imported: there never was a record of its sandbox
+// here, so only its Pod tells.
 func (a *Allocator) Orphans(ctx context.Context) ([]Address, error) {
 	mine, err := a.Store.ListAddresses(ctx, Scope{NodeUID: a.NodeUID})
 	if err != nil {
 		return nil, fmt.Errorf("list this node's addresses: %w", err)
 	}
+	a.rememberImported(mine)
 	var out []Address
 	for _, x := range mine {
 		if a.orphan(x) {

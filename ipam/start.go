@@ -126,6 +126,7 @@ func (a *Allocator) sync(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list this node's addresses: %w", err)
 	}
+	a.rememberImported(mine)
 	if err := a.reclaim(ctx, mine); err != nil {
 		return err
 	}

@@ -338,6 +338,10 @@ func takenFrom(p *Pool, x netip.Addr, got Address) error {
 	if q := got.Quarantine; q != nil {
 		return strangerHas(p, x, q.MAC, q.Node, q.Seen.Add(q.Lasts))
 	}
+	if got.Reserved != "" {
+		return &Refusal{Reason: Taken, Message: fmt.Sprintf("address %s of pool %s is reserved: %s", x, p.Name, got.Reserved),
+			Fix: "ask for another address, or give that one free: tsunagu address release " + got.Name}
+	}
 	if got.used() || got.Claim == (ClaimRef{}) {
 		return takenBy(p, x, got.Owner, got.Node)
 	}

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
-	"strconv"
 	"sync"
 	"time"
 
@@ -23,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+	"github.com/tsunagu-net/tsunagu/ipam/legacy"
 )
 
 // Snapshot is what was read of a cluster: one list per resource,
@@ -41,6 +40,10 @@ type Snapshot struct {
 	Pools       []v1alpha1.IPPool
 	Blocks      []v1alpha1.IPBlock
 	Addresses   []v1alpha1.IPAddress
+	// What whereabouts has given out; read when named only.
+	WhereaboutsPools        []legacy.IPPool
+	WhereaboutsReservations []legacy.Reservation
+	WhereaboutsSlices       []legacy.SlicePool
 	// Unread says why a resource could not be listed: not permitted, or not
 	// known to the API server.
 	Unread map[string]string
@@ -85,35 +88,24 @@ func NewReader(cfg *rest.Config) (*Reader, error) {
 // does not answer is an Unreachable.
 func (r *Reader) Snapshot(ctx context.Context, progress Progress, resources ...string) (*Snapshot, error) {
 	s := &Snapshot{Time: time.Now(), Unread: map[string]string{}}
-	lists := map[string]func(context.Context) error{
-		"nodes":                          into(r, "/api/v1/nodes", "", progress, &s.Nodes),
-		"namespaces":                     into(r, "/api/v1/namespaces", "", progress, &s.Namespaces),
-		"pods":                           into(r, "/api/v1/pods", "", progress, &s.Pods),
-		"events":                         into(r, "/api/v1/events", "type=Warning", progress, &s.Events),
-		"daemonsets":                     into(r, "/apis/apps/v1/daemonsets", "", progress, &s.DaemonSets),
-		"deployments":                    into(r, "/apis/apps/v1/deployments", "", progress, &s.Deployments),
-		"customresourcedefinitions":      into(r, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "", progress, &s.CRDs),
-		"network-attachment-definitions": into(r, "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions", "", progress, &s.Definitions),
-		"networks":                       into(r, ownPath("networks"), "", progress, &s.Networks),
-		"ippools":                        into(r, ownPath("ippools"), "", progress, &s.Pools),
-		"ipblocks":                       into(r, ownPath("ipblocks"), "", progress, &s.Blocks),
-		"ipaddresses":                    into(r, ownPath("ipaddresses"), "", progress, &s.Addresses),
-	}
+	lists := s.lists()
 	if len(resources) == 0 {
-		for name := range lists {
-			resources = append(resources, name)
+		for name, l := range lists {
+			if !l.foreign {
+				resources = append(resources, name)
+			}
 		}
 	}
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)
 	for _, name := range resources {
-		read, ok := lists[name]
+		l, ok := lists[name]
 		if !ok {
 			return nil, fmt.Errorf("resource %s is not part of a snapshot", name)
 		}
 		group.Go(func() error {
-			err := read(ctx)
+			err := l.read(ctx, r, name, progress)
 			why, fatal := explain(err)
 			if fatal {
 				return Unreachable{r.host, err}
@@ -162,48 +154,6 @@ const (
 	// when the API server asks to come back; people wait for it.
 	retries = 2
 )
-
-// into lists a resource page by page into a slice, which keeps its old value when
-// the list could not be read to its end.
-func into[T any](r *Reader, at, fieldSelector string, progress Progress, to *[]T) func(context.Context) error {
-	resource := path.Base(at)
-	return func(ctx context.Context) error {
-		var all []T
-		next := ""
-		for {
-			request := r.rest.Get().MaxRetries(retries).AbsPath(at).Param("limit", strconv.Itoa(pageSize))
-			if fieldSelector != "" {
-				request.Param("fieldSelector", fieldSelector)
-			}
-			if next != "" {
-				request.Param("continue", next)
-			}
-			raw, err := answer(request.Do(ctx))
-			if apierrors.IsResourceExpired(err) && next != "" {
-				all, next = nil, "" // compacted in the middle: a list of two versions is worse than reading it again
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			var page struct {
-				metav1.ListMeta `json:"metadata"`
-				Items           []T `json:"items"`
-			}
-			if err := json.Unmarshal(raw, &page); err != nil {
-				return apierrors.NewInternalError(fmt.Errorf("the list of %s cannot be read: %w", resource, err))
-			}
-			all = append(all, page.Items...)
-			if progress != nil {
-				progress(resource, len(all))
-			}
-			if next = page.Continue; next == "" {
-				*to = all
-				return nil
-			}
-		}
-	}
-}
 
 // answer is the body of a result, or the error in the API server's own words.
 func answer(result rest.Result) ([]byte, error) {

@@ -27,6 +27,8 @@ type machine struct {
 
 	a    *ipam.Allocator
 	stop func()
+	// wrap, if set, stands between the allocator and its store.
+	wrap func(ipam.Store) ipam.Store
 }
 
 func newMachine(t *testing.T, store *iptest.Store, i, nodes int) *machine {
@@ -39,7 +41,11 @@ func newMachine(t *testing.T, store *iptest.Store, i, nodes int) *machine {
 func (m *machine) boot() {
 	m.t.Helper()
 	var err error
-	m.a, err = ipam.New(ipam.Options{Node: m.name, NodeUID: m.uid, Store: m.store.As(m.name), Log: m.disk.Boot(), Nodes: m.nodes})
+	var store ipam.Store = m.store.As(m.name)
+	if m.wrap != nil {
+		store = m.wrap(store)
+	}
+	m.a, err = ipam.New(ipam.Options{Node: m.name, NodeUID: m.uid, Store: store, Log: m.disk.Boot(), Nodes: m.nodes})
 	if err != nil {
 		m.t.Fatal(err)
 	}

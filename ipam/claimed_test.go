@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -259,4 +260,58 @@ func TestClaimSurvivesTheLossOfItsObjects(t *testing.T) {
 			}
 		}
 	})
+}
+
+// uncounted deletes an address by its UID alone.
+type uncounted struct{ ipam.Store }
+
+func (c uncounted) DropAddress(ctx context.Context, x ipam.Address) error {
+	return c.Store.DeleteAddress(ctx, x.Name, x.UID)
+}
+
+// The write that lists a new address, and then the delete of it because it is
+// not listed, are both late, in this order: the delete must come to nothing,
+// because by then the address is used.
+func TestLateDeleteOfAClaimsAddress(t *testing.T) {
+	late := func(t *testing.T, wrap func(ipam.Store) ipam.Store) (left int) {
+		bubble(t, func(t *testing.T) {
+			store := iptest.NewStore()
+			one, two := newMachine(t, store, 1, 2), newMachine(t, store, 2, 2)
+			one.kill()
+			one.wrap = wrap
+			one.boot()
+			after := map[string]time.Duration{"update claim": 3 * time.Second, "delete address": 10 * time.Second}
+			var mu sync.Mutex
+			begun := time.Now()
+			store.Through(func(ctx context.Context, c iptest.Call, deed func() error) error {
+				what := c.Verb + " " + c.Kind
+				mu.Lock()
+				d, ok := after[what]
+				if ok {
+					after[what] = 0
+				}
+				mu.Unlock()
+				if d > 0 {
+					go func() { time.Sleep(d); _ = deed() }()
+				} else if !ok || time.Since(begun) > 4*time.Second {
+					return deed()
+				}
+				return context.DeadlineExceeded
+			})
+			wants := claiming(sts("web-0", "u1"), anyOf(poolOf("10.1.4.0/24")))
+			one.refuses(member("web-0"), wants, ipam.Unavailable)
+			time.Sleep(5 * time.Second)
+			two.take(member("web-0"), wants)
+			time.Sleep(10 * time.Second)
+			_, _, all := store.Objects()
+			left = len(all)
+		})
+		return left
+	}
+	if n := late(t, nil); n != 1 {
+		t.Errorf("%d address objects are left of one that is used", n)
+	}
+	if n := late(t, func(s ipam.Store) ipam.Store { return uncounted{s} }); n != 0 {
+		t.Error("a delete by UID alone does no harm here: this test shows nothing")
+	}
 }

@@ -20,7 +20,9 @@ type Options struct {
 	Store         Store
 	Log           Log
 	Logger        *slog.Logger
-	// Patience is how long a Take may wait for the API server; 1.8 s.
+	// Patience is how long a Take waits for an answer of the API server, or of
+	// another node; 1.8 s. As long as answers come it waits up to four times as
+	// long.
 	Patience time.Duration
 	// Nodes is the number of nodes that share pools, until SetNodes.
 	Nodes int
@@ -55,6 +57,7 @@ type Allocator struct {
 	last      map[string]time.Time
 	random    *rand.Rand
 	quotas    map[tokenKey]*Pool
+	naps      naps // addresses that rest
 	metrics   metrics
 }
 
@@ -87,14 +90,20 @@ type poolKey struct{ domain, name string }
 // poolState is what is going on at a pool.
 type poolState struct {
 	pool    Pool
-	strict  bool
 	waiting int
 	flight  *flight
 	quiet   time.Time // no prefetch before this
 	seen    time.Time
 	// full is what a take was refused with, believed for a while.
-	full      *Refusal
-	fullUntil time.Time
+	full *Refusal
+	// low is where the last search for a block to claim found one, and is where
+	// the next begins if the space's epoch is the same; cursor likewise if the
+	// pool lets addresses rest.
+	low, cursor netip.Addr
+	lowOf       []Range
+	epoch       int
+	lowUntil    time.Time
+	fullUntil   time.Time
 }
 
 // flight is one claim of blocks that several takes wait for.
@@ -167,13 +176,17 @@ func (a *Allocator) state(p Pool) *poolState {
 		s = &poolState{}
 		a.pools[key] = s
 	}
-	s.pool, s.strict, s.seen = p, p.Size() <= strictSize, time.Now()
+	s.pool, s.seen = p, time.Now()
 	return s
 }
 
 // strictSize is the largest pool that is given out strictly lowest-first, as
 // people expect of a range that they can see at a glance.
 const strictSize = 256
+
+// strict tells whether the lowest free address is given out, whichever was
+// given back last.
+func (p *Pool) strict() bool { return p.Lowest || !p.Resting && p.Size() <= strictSize }
 
 // nudge wakes Run.
 func (a *Allocator) nudge() {

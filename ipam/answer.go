@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"time"
 )
 
@@ -73,7 +74,7 @@ func (a *Allocator) giveWhole(s *space, l *lease) bool {
 	defer a.mu.Unlock()
 	now := time.Now()
 	s.wanted = now
-	return l.used == 0 && now.Sub(l.idle) >= settleTime && a.leave(l)
+	return l.used|l.resting == 0 && now.Sub(l.idle) >= settleTime && a.leave(l)
 }
 
 // settleTime is how long a block is left to those it was claimed for.
@@ -100,7 +101,12 @@ func (a *Allocator) cut(b *Block, l *lease, open []int) {
 			r.Answer = "in quarantine: " + q.MAC + " uses it"
 			continue
 		}
+		if r.Any && l.resting&(1<<place) != 0 {
+			r.Answer = "rests after its last use"
+			continue
+		}
 		l.holes |= 1 << place
+		l.resting &^= 1 << place
 		r.Answer = answerCut
 	}
 	a.space(l.domain).settle(l)
@@ -187,6 +193,13 @@ func (a *Allocator) heal(ctx context.Context, l *lease) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for healed := l.holes & gone & still; healed != 0; healed &= healed - 1 {
+		place, now := bits.TrailingZeros64(healed), time.Now()
+		if d := a.cooldown(spot{l.domain, l.at(place)}); d > 0 {
+			l.give(place, now)
+			a.sleep(l, place, now.Add(d))
+		}
+	}
 	l.holes &^= gone & still
 	a.space(l.domain).settle(l)
 	return nil

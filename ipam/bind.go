@@ -19,6 +19,11 @@ import (
 // the address is ours only when its owner has cut it out, which the owner does
 // after looking at its own log, or when the block is gone.
 func (a *Allocator) bind(ctx context.Context, owner Owner, p *Pool, x netip.Addr, claim ClaimRef) (slot, error) {
+	return a.bindAs(ctx, owner, p, x, claim, false)
+}
+
+// bindAs is bind; anyDoes says that another address would do as well.
+func (a *Allocator) bindAs(ctx context.Context, owner Owner, p *Pool, x netip.Addr, claim ClaimRef, anyDoes bool) (slot, error) {
 	name := objectName(p.Domain, x)
 	unlock, err := a.lockName(ctx, name)
 	if err != nil {
@@ -36,7 +41,7 @@ func (a *Allocator) bind(ctx context.Context, owner Owner, p *Pool, x netip.Addr
 	if err != nil {
 		return slot{}, err
 	}
-	if err := a.clear(ctx, p, x); err != nil {
+	if err := a.clear(ctx, p, x, anyDoes); err != nil {
 		undo.uid = got.UID
 		a.mu.Lock()
 		a.ending[name] = &undo
@@ -103,7 +108,7 @@ func (a *Allocator) create(ctx context.Context, owner Owner, p *Pool, x netip.Ad
 }
 
 // clear makes sure that no block gives the address out.
-func (a *Allocator) clear(ctx context.Context, p *Pool, x netip.Addr) error {
+func (a *Allocator) clear(ctx context.Context, p *Pool, x netip.Addr, anyDoes bool) error {
 	doing := "bind address " + x.String()
 	r, err := a.Store.GetRegion(ctx, objectName(p.Domain, regionOf(x).Addr()))
 	if errors.Is(err, ErrNotFound) {
@@ -124,7 +129,7 @@ func (a *Allocator) clear(ctx context.Context, p *Pool, x netip.Addr) error {
 	case b.Holes&(1<<placeIn(b.Prefix, x)) != 0:
 		return nil
 	}
-	return askOwner(ctx, a.Store, p, x, b)
+	return askOwner(ctx, a.Store, p, x, b, anyDoes)
 }
 
 func placeIn(block netip.Prefix, x netip.Addr) int { return lowByte(x) - lowByte(block.Addr()) }
@@ -140,6 +145,7 @@ func (a *Allocator) cutOwn(p *Pool, x netip.Addr) error {
 	s := a.space(p.Domain)
 	if l := s.find(x); l != nil {
 		l.holes |= 1 << l.place(x)
+		l.resting &^= 1 << l.place(x)
 		l.touch(time.Now())
 		s.settle(l)
 	}
@@ -154,7 +160,7 @@ type asker interface {
 
 // askOwner asks a block's owner for the address, and waits for the answer. The
 // answer that counts is the hole in the block, or that the block is gone.
-func askOwner(ctx context.Context, store asker, p *Pool, x netip.Addr, b Block) error {
+func askOwner(ctx context.Context, store asker, p *Pool, x netip.Addr, b Block, anyDoes bool) error {
 	asked := false
 	pause := 8 * time.Millisecond
 	doing := fmt.Sprintf("ask node %s for address %s", b.Node, x)
@@ -167,7 +173,7 @@ func askOwner(ctx context.Context, store asker, p *Pool, x netip.Addr, b Block) 
 			return refusedBy(p, x, b, i)
 		case !asked:
 			var err error
-			if b, err = putQuestion(ctx, store, b, x); errors.Is(err, ErrNotFound) {
+			if b, err = putQuestion(ctx, store, b, x, anyDoes); errors.Is(err, ErrNotFound) {
 				return nil
 			} else if err != nil {
 				return unavailable(doing, err)
@@ -192,7 +198,7 @@ func askOwner(ctx context.Context, store asker, p *Pool, x netip.Addr, b Block) 
 }
 
 // putQuestion puts the question into the block.
-func putQuestion(ctx context.Context, store asker, b Block, x netip.Addr) (Block, error) {
+func putQuestion(ctx context.Context, store asker, b Block, x netip.Addr, anyDoes bool) (Block, error) {
 	for {
 		if i := requestFor(b, x); i < 0 || b.Requests[i].Answer != "" {
 			fresh := make([]HoleRequest, 0, len(b.Requests)+1)
@@ -201,7 +207,7 @@ func putQuestion(ctx context.Context, store asker, b Block, x netip.Addr) (Block
 					fresh = append(fresh, r)
 				}
 			}
-			b.Requests = append(fresh, HoleRequest{Address: x})
+			b.Requests = append(fresh, HoleRequest{Address: x, Any: anyDoes})
 		}
 		got, err := store.UpdateBlock(ctx, b)
 		if !errors.Is(err, ErrConflict) {

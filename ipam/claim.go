@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
-
-	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 )
 
 // acquire makes blocks of the pool this node's, enough for all that wait for
@@ -41,10 +39,10 @@ func (a *Allocator) fly(s *poolState, more int) *flight {
 	f := &flight{done: make(chan struct{})}
 	s.flight = f
 	// It outlives the take that began it: others wait for it too.
-	ctx, cancel := context.WithTimeout(context.Background(), a.Patience)
+	ctx, progress, cancel := withPatience(context.Background(), a.Patience)
 	go func() {
 		defer cancel()
-		err := a.claimFor(ctx, s, more)
+		err := a.claimFor(ctx, progress, s, more)
 		a.mu.Lock()
 		f.err, s.flight = err, nil
 		if err != nil && more > 0 {
@@ -56,25 +54,38 @@ func (a *Allocator) fly(s *poolState, more int) *flight {
 	return f
 }
 
+// withPatience is a context that ends when nothing was heard for a while; each
+// progress begins the while anew.
+func withPatience(ctx context.Context, d time.Duration) (_ context.Context, progress func(), _ context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(d, func() { cancel(context.DeadlineExceeded) })
+	return ctx, func() { timer.Reset(d) }, func() { timer.Stop(); cancel(nil) }
+}
+
 // claimFor claims blocks until all that wait can have an address, and more
 // besides.
-func (a *Allocator) claimFor(ctx context.Context, s *poolState, more int) error {
+func (a *Allocator) claimFor(ctx context.Context, progress func(), s *poolState, more int) error {
 	for n := 0; ; n++ {
 		a.mu.Lock()
 		p := s.pool
 		want := s.waiting + more
 		short := want - a.space(p.Domain).count(&p, want)
+		unit := a.space(p.Domain).units[regionOf(p.spans[0].First).Addr()]
+		if unit == 0 {
+			unit = want // not known yet: one block will tell
+		}
 		a.mu.Unlock()
 		if short <= 0 {
 			return nil
 		}
-		err := a.claim(ctx, p)
+		err := a.claimMany(ctx, p, (short+unit-1)/unit)
 		if err != nil && n > 0 {
 			return nil // some have one now, the others come again
 		}
 		if err != nil {
 			return err
 		}
+		progress()
 	}
 }
 
@@ -115,129 +126,6 @@ func (a *Allocator) unit(p *Pool) int {
 	return unitFor(p.Size(), a.nodes)
 }
 
-// claim makes one block with a free address of the pool ours.
-func (a *Allocator) claim(ctx context.Context, p Pool) error {
-	const tries = 24
-	var seen *exhausted // what the last look at all blocks found
-	for range tries {
-		where, ok := a.candidate(&p, seen)
-		if !ok {
-			if seen != nil {
-				return seen
-			}
-			var err error
-			if seen, err = a.look(ctx, p); err != nil {
-				return err
-			}
-			continue
-		}
-		claimed, err := a.claimAt(ctx, &p, where)
-		if claimed || err != nil {
-			return err
-		}
-		if seen == nil { // somebody else was there first: look where they all are
-			if seen, err = a.look(ctx, p); err != nil {
-				return err
-			}
-		}
-	}
-	return &Refusal{Reason: Unavailable, Message: fmt.Sprintf("lease addresses of pool %s: others were faster %d times", p.Name, tries), Fix: "it is tried again"}
-}
-
-// candidate chooses where to claim: the lowest address of the pool that
-// nobody is known to have. In a large pool, and after a look at all blocks, it
-// is one of the lowest few, so that nodes that look at the same time choose
-// differently.
-func (a *Allocator) candidate(p *Pool, seen *exhausted) (netip.Addr, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	most := 1
-	if seen != nil || p.Size() > strictSize {
-		most = min(2*a.nodes, 64)
-	}
-	s, now := a.space(p.Domain), time.Now()
-	var found []netip.Addr
-	for _, r := range p.spans {
-		for x := r.First; x.IsValid() && !r.Last.Less(x) && len(found) < most; {
-			unit := s.units[regionOf(x).Addr()]
-			if unit == 0 {
-				// Nothing is known of the region: all of it is one candidate.
-				found = append(found, x)
-				x = after(regionOf(x))
-				continue
-			}
-			b := blockOf(x, unit)
-			if s.find(b.Addr()) == nil && !s.believe(b.Addr(), now) && seen.leaves(p.mask(b), b) {
-				found = append(found, x)
-			}
-			x = after(b)
-		}
-	}
-	if len(found) == 0 {
-		return netip.Addr{}, false
-	}
-	return found[a.random.IntN(len(found))], true
-}
-
-// claimAt creates the block around an address. False without an error means
-// that somebody else has it.
-//
-// Why this is safe (I1, I2, I3 of the design): the block's name is its lock.
-// Blocks of different sizes cannot overlap, because all of a region have the
-// region's unit: whoever changes it marks the region first and then looks for
-// blocks, we create first and then look at the region, so one sees the other.
-// Likewise a static address: its requester creates the Address first and then
-// looks for the block, we look for Addresses after the block is created.
-func (a *Allocator) claimAt(ctx context.Context, p *Pool, x netip.Addr) (bool, error) {
-	region, err := a.region(ctx, p, x)
-	if err != nil {
-		return false, err
-	}
-	prefix := blockOf(x, region.Unit)
-	a.mu.Lock()
-	s := a.space(p.Domain)
-	if s.find(prefix.Addr()) != nil || s.believe(prefix.Addr(), time.Now()) || region.Draining {
-		if region.Draining {
-			s.taken[prefix.Addr()] = time.Now().Add(time.Second)
-		}
-		a.mu.Unlock()
-		return false, nil
-	}
-	a.mu.Unlock()
-	b := Block{Meta: Meta{Name: objectName(p.Domain, prefix.Addr())}, Domain: p.Domain, Prefix: prefix,
-		Node: a.Node, NodeUID: a.NodeUID, State: v1alpha1.BlockOwned}
-	if region.Unit == 1 {
-		b.Used, b.UsedCount = 1, 1 // it is claimed to be used at once: no second write
-	}
-	unlock, err := a.lockName(ctx, b.Name)
-	if err != nil {
-		return false, unavailable("lease addresses of pool "+p.Name, err)
-	}
-	defer unlock()
-	b, err = a.Store.CreateBlock(ctx, b)
-	a.metrics.claim(err)
-	if errors.Is(err, ErrExists) {
-		a.mu.Lock()
-		s.taken[prefix.Addr()] = time.Now().Add(takenFor)
-		a.mu.Unlock()
-		return false, nil
-	}
-	if err != nil {
-		// It may have been created: the watch tells, and adopts it.
-		return false, unavailable("lease addresses of pool "+p.Name, err)
-	}
-	l := a.enter(b)
-	if l == nil {
-		return false, a.discard(ctx, b)
-	}
-	if err := a.confirm(ctx, l, &region); err != nil {
-		return false, unavailable("lease addresses of pool "+p.Name, err)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return l.standing == owned, nil
-}
-
 // takenFor is how long a block that somebody else has is not tried again
 // unasked.
 const takenFor = 20 * time.Second
@@ -262,6 +150,7 @@ func (a *Allocator) enter(b Block) *lease {
 	if l.unit > 1 && a.inhabited(l) != b.Used {
 		l.touch(time.Now()) // others go by what it says, for whom to ask
 	}
+	a.rested(l, l.idle)
 	s.units[regionOf(b.Prefix.Addr()).Addr()] = int(l.unit)
 	s.add(l)
 	return l
@@ -311,32 +200,46 @@ func (a *Allocator) region(ctx context.Context, p *Pool, x netip.Addr) (Region, 
 	return r, nil
 }
 
-// confirm makes a block that we have created usable: the region is still the
-// one that it was created for (any region of that unit, if from is nil), and
-// the static addresses inside are known.
-func (a *Allocator) confirm(ctx context.Context, l *lease, from *Region) error {
-	now, err := a.Store.GetRegion(ctx, objectName(l.domain, regionOf(l.start()).Addr()))
+// confirm makes blocks that we have created usable: their region is still the
+// one that they were created for (any region of that unit, if from is nil),
+// and the static addresses inside are known. The blocks are of one region.
+func (a *Allocator) confirm(ctx context.Context, from *Region, leases ...*lease) error {
+	first := leases[0]
+	var bound []Address
+	var failed error
+	listed := make(chan struct{})
+	go func() {
+		defer close(listed)
+		bound, failed = a.Store.ListAddresses(ctx, Scope{Domain: first.domain, Region: RegionValue(first.start())})
+	}()
+	now, err := a.Store.GetRegion(ctx, objectName(first.domain, regionOf(first.start()).Addr()))
+	<-listed
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if err != nil || now.Draining || now.Unit != int(l.unit) || from != nil && now.UID != from.UID {
-		return a.withdraw(ctx, l)
+	for _, l := range leases {
+		if err != nil || now.Draining || now.Unit != int(l.unit) || from != nil && now.UID != from.UID {
+			if err := a.withdraw(ctx, l); err != nil {
+				return err
+			}
+		}
 	}
-	bound, err := a.Store.ListAddresses(ctx, Scope{Domain: l.domain, Region: RegionValue(l.start())})
-	if err != nil {
-		return err
+	if err != nil || failed != nil {
+		return failed
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if l.standing != unconfirmed {
-		return nil
-	}
-	a.reunite(l)
-	l.cutOut(bound)
-	l.standing = owned
-	a.space(l.domain).settle(l)
-	if l.requested {
-		a.question(l.name())
+	for _, l := range leases {
+		if l.standing != unconfirmed || now.Draining || now.Unit != int(l.unit) || from != nil && now.UID != from.UID {
+			continue
+		}
+		a.reunite(l)
+		l.cutOut(bound)
+		l.standing = owned
+		a.space(l.domain).settle(l)
+		if l.requested {
+			a.question(l.name())
+		}
 	}
 	return nil
 }

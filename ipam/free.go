@@ -29,10 +29,18 @@ func (a *Allocator) Free(_ context.Context, key Key) error {
 			}
 		}
 	}
+	now := time.Now()
+	for i := range h.slots {
+		if s := &h.slots[i]; s.rest > 0 && !s.bound && !s.frozen {
+			if err := a.logRest(s, now); err != nil {
+				return fmt.Errorf("free the addresses of %s: %w", key, err)
+			}
+		}
+	}
 	if err := a.Log.Delete(heldKey + key.String()); err != nil {
 		return fmt.Errorf("free the addresses of %s: log: %w", key, err)
 	}
-	a.forget(h, time.Now())
+	a.forget(h, now)
 	return nil
 }
 
@@ -51,6 +59,9 @@ func (a *Allocator) forget(h *held, now time.Time) {
 			continue
 		}
 		l.give(l.place(x), now)
+		if s.rest > 0 {
+			a.sleep(l, l.place(x), now.Add(s.rest))
+		}
 		sp.settle(l)
 		if l.used == 0 && !l.local && (l.unit == 1 || l.requested || l.standing == lost) {
 			a.nudge()

@@ -131,7 +131,7 @@ func clearFor(ctx context.Context, book Book, want Address) error {
 	if pool.Name == "" {
 		pool.Name = want.Domain
 	}
-	err = askOwner(short, book, &pool, x, b)
+	err = askOwner(short, book, &pool, x, b, false)
 	if short.Err() != nil && err != nil {
 		return &Refusal{Reason: Unavailable, Message: fmt.Sprintf("address %s lies in block %s, leased to node %s, which does not answer", x, b.Prefix, b.Node),
 			Fix: "see that its agent runs, then do it again: until it answers it may give the address to a Pod"}

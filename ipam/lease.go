@@ -3,6 +3,7 @@ package ipam
 import (
 	"math/bits"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -32,9 +33,10 @@ type lease struct {
 	local    bool // of a Local pool: there is no object
 	unit     uint8
 
-	used, holes uint64
+	// resting are addresses that were given back and are not given out yet.
+	used, holes, resting uint64
 	// order is the addresses that were given back, longest ago first.
-	order []uint8
+	order []given
 
 	idle      time.Time // since when nothing was used
 	changed   time.Time // since when the object's counts are old; zero: they are right
@@ -54,6 +56,11 @@ func (l *lease) all() uint64 { return ^uint64(0) >> (mostUnit - l.unit) }
 
 // free are the addresses that may be given out.
 func (l *lease) free() uint64 {
+	return l.owned() &^ l.resting
+}
+
+// owned are the addresses that nobody uses and that are ours to give.
+func (l *lease) owned() uint64 {
 	if l.standing != owned {
 		return 0
 	}
@@ -64,26 +71,52 @@ func (l *lease) place(a netip.Addr) int { return lowByte(a) - lowByte(l.prefix.A
 
 func (l *lease) at(place int) netip.Addr { return plus(l.prefix.Addr(), place) }
 
+// open are the addresses that are given to who asks for them by number: those
+// that rest are among them.
+func (l *lease) open() uint64 { return l.free() | l.resting&l.owned() }
+
 // choose picks one of the addresses in m, which are free: the lowest, or, when
 // not strict, one that was never given out, else the one given back longest
 // ago.
 func (l *lease) choose(m uint64, strict bool) int {
-	if strict || len(l.order) == 0 {
-		return bits.TrailingZeros64(m)
-	}
-	fresh := m
-	for _, place := range l.order {
-		fresh &^= 1 << place
-	}
-	if fresh != 0 {
-		return bits.TrailingZeros64(fresh)
-	}
-	for _, place := range l.order {
-		if m&(1<<place) != 0 {
-			return int(place)
+	if !strict {
+		if i := l.longest(m); i >= 0 && m&^l.given() == 0 {
+			return int(l.order[i].place)
+		}
+		if fresh := m &^ l.given(); fresh != 0 {
+			m = fresh
 		}
 	}
 	return bits.TrailingZeros64(m)
+}
+
+// given are the addresses that were used before.
+func (l *lease) given() (m uint64) {
+	for _, g := range l.order {
+		m |= 1 << g.place
+	}
+	return m
+}
+
+// longest is the place in order of the address in m that was given back longest
+// ago, or -1.
+func (l *lease) longest(m uint64) int {
+	for i, g := range l.order {
+		if m&(1<<g.place) != 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// until is when an address has rested.
+func (l *lease) until(place int) time.Time {
+	for _, g := range l.order {
+		if int(g.place) == place {
+			return g.until
+		}
+	}
+	return time.Time{}
 }
 
 // cutOut makes holes of the addresses that are bound by objects, except those
@@ -99,20 +132,22 @@ func (l *lease) cutOut(bound []Address) {
 // take marks an address as used.
 func (l *lease) take(place int, now time.Time) {
 	l.used |= 1 << place
-	for i, p := range l.order {
-		if int(p) == place {
-			l.order = append(l.order[:i], l.order[i+1:]...)
-			break
-		}
-	}
+	l.resting &^= 1 << place
+	l.unlist(place)
 	l.touch(now)
+}
+
+// unlist takes an address out of order.
+func (l *lease) unlist(place int) {
+	l.order = slices.DeleteFunc(l.order, func(g given) bool { return int(g.place) == place })
 }
 
 // give takes the mark off.
 func (l *lease) give(place int, now time.Time) {
 	l.used &^= 1 << place
 	l.served = true
-	l.order = append(l.order, uint8(place))
+	l.unlist(place)
+	l.order = append(l.order, given{place: uint8(place), at: now})
 	if l.used == 0 {
 		l.idle = now
 	}

@@ -21,6 +21,9 @@ type exhausted struct {
 	used   map[string]int          // by node
 	leased map[string]int
 	all    int // in use, also outside the pool's ranges
+	// resting are addresses of this node that are not given out before ready.
+	resting int
+	ready   time.Duration
 }
 
 // look reads all blocks and bound addresses of the pool's domain and believes
@@ -45,6 +48,7 @@ func (a *Allocator) look(ctx context.Context, p Pool) (*exhausted, error) {
 	for start := range s.taken {
 		if p.Prefix.Contains(start) {
 			delete(s.taken, start)
+			s.epoch++
 		}
 	}
 	for _, b := range blocks {
@@ -64,6 +68,9 @@ func (a *Allocator) look(ctx context.Context, p Pool) (*exhausted, error) {
 		if l := s.find(b.Prefix.Addr()); l != nil {
 			used = l.used
 		}
+		if l := s.find(b.Prefix.Addr()); l != nil && l.resting&p.mask(l.prefix) != 0 {
+			e.rest(l, l.resting&p.mask(l.prefix), now)
+		}
 		e.all += bits.OnesCount64(used &^ b.Holes)
 		if m := p.mask(b.Prefix); m != 0 {
 			e.blocks = append(e.blocks, b)
@@ -79,6 +86,17 @@ func (a *Allocator) look(ctx context.Context, p Pool) (*exhausted, error) {
 		}
 	}
 	return e, nil
+}
+
+// rest notes that addresses of a lease of ours rest.
+func (e *exhausted) rest(l *lease, m uint64, now time.Time) {
+	for ; m != 0; m &= m - 1 {
+		left := max(l.until(bits.TrailingZeros64(m)).Sub(now), 0)
+		if e.resting == 0 || left < e.ready {
+			e.ready = left
+		}
+		e.resting++
+	}
 }
 
 // leaves tells whether a block has an address of the pool that is not bound
@@ -131,6 +149,10 @@ func (e *exhausted) refusal() *Refusal {
 	}
 	if n := len(e.bound); n > 0 {
 		who = append(who, plural(n, "address")+" bound one by one")
+	}
+	if e.resting > 0 {
+		who = append(who, fmt.Sprintf("%s of this node rest for the cooldown of %s after their last use, the next is ready in %s",
+			plural(e.resting, "address"), e.pool.Cooldown, (e.ready+time.Second-1).Truncate(time.Second)))
 	}
 	return &Refusal{
 		Reason:  PoolFull,

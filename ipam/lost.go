@@ -27,18 +27,18 @@ func (a *Allocator) verify(ctx context.Context, name string) error {
 			l.standing = unconfirmed
 		}
 		a.mu.Unlock()
-		return a.confirm(ctx, l, nil)
+		return a.confirm(ctx, nil, l)
 	case err == nil && b.NodeUID == a.NodeUID && l != nil:
 		l.uid, l.standing = b.UID, unconfirmed
 		a.space(l.domain).settle(l)
 		a.mu.Unlock()
-		return a.confirm(ctx, l, nil)
+		return a.confirm(ctx, nil, l)
 	case err == nil && b.NodeUID == a.NodeUID:
 		a.mu.Unlock()
 		if l = a.enter(b); l == nil {
 			return a.discard(ctx, b)
 		}
-		return a.confirm(ctx, l, nil)
+		return a.confirm(ctx, nil, l)
 	case l == nil || l.standing == leaving:
 		a.mu.Unlock()
 		return nil
@@ -65,7 +65,7 @@ func (a *Allocator) verify(ctx context.Context, name string) error {
 	for _, l := range a.leases(func(x *lease) bool {
 		return x.standing == unconfirmed && x.prefix.Overlaps(l.prefix) && x.domain == l.domain
 	}) {
-		if err := a.confirm(ctx, l, nil); err != nil {
+		if err := a.confirm(ctx, nil, l); err != nil {
 			return err
 		}
 	}
@@ -176,7 +176,7 @@ func (a *Allocator) rebind(ctx context.Context, x spot) error {
 	} else {
 		short, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		err := a.clear(short, p, x.addr)
+		err := a.clear(short, p, x.addr, false)
 		if ReasonOf(err) == Taken {
 			conflict = err.Error()
 		} else if err != nil {

@@ -52,6 +52,8 @@ type Block struct {
 type HoleRequest struct {
 	Address netip.Addr
 	Answer  string
+	// Any other address would do as well.
+	Any bool
 }
 
 // answerCut is the answer that says yes. The hole itself is the proof.
@@ -123,7 +125,7 @@ func (b Block) Object() *v1alpha1.IPBlock {
 		Holes: bitmapText(b.Holes), Used: bitmapText(b.Used), UsedCount: int32(b.UsedCount),
 	}
 	for _, r := range b.Requests {
-		o.Spec.HoleRequests = append(o.Spec.HoleRequests, v1alpha1.HoleRequest{Address: r.Address.String(), Answer: r.Answer})
+		o.Spec.HoleRequests = append(o.Spec.HoleRequests, v1alpha1.HoleRequest{Address: r.Address.String(), Answer: r.Answer, Any: r.Any})
 	}
 	return o
 }
@@ -151,7 +153,7 @@ func BlockFrom(o *v1alpha1.IPBlock) (Block, error) {
 	for _, r := range o.Spec.HoleRequests {
 		// Whoever asks for something that is no address gets no answer.
 		if a, err := netip.ParseAddr(r.Address); err == nil {
-			b.Requests = append(b.Requests, HoleRequest{a.Unmap(), r.Answer})
+			b.Requests = append(b.Requests, HoleRequest{a.Unmap(), r.Answer, r.Any})
 		}
 	}
 	return b, nil

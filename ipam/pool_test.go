@@ -222,7 +222,7 @@ func TestNames(t *testing.T) {
 
 func TestObjectsRoundTrip(t *testing.T) {
 	b := Block{Meta: Meta{"blue.10-0-0-0", "u", "7"}, Domain: "blue", Prefix: netip.MustParsePrefix("10.0.0.0/26"), Node: "n", NodeUID: "nu", State: v1alpha1.BlockOwned,
-		Holes: 1<<63 | 1, Used: 0xff00, UsedCount: 8, Requests: []HoleRequest{{netip.MustParseAddr("10.0.0.9"), "in use"}}}
+		Holes: 1<<63 | 1, Used: 0xff00, UsedCount: 8, Requests: []HoleRequest{{Address: netip.MustParseAddr("10.0.0.9"), Answer: "in use", Any: true}}}
 	got, err := BlockFrom(b.Object())
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(b) {
 		t.Errorf("got %v, %v\nwant %v", got, err, b)

@@ -106,7 +106,9 @@ func (a *Allocator) obtainToken(ctx context.Context, owner Owner, requests []req
 	if !errors.As(err, &full) {
 		return slot{}, err
 	}
-	s, err := a.steal(ctx, owner, t, full, ClaimRef{})
+	soon, cancel := a.soon(ctx)
+	defer cancel()
+	s, err := a.steal(soon, owner, t, full, ClaimRef{})
 	if ReasonOf(err) == PoolFull {
 		return slot{}, exceeded(p, owner.Namespace, most, full.all, full.idle())
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // slot is one address of a holding, and by what right it is held.
@@ -28,6 +29,8 @@ type slot struct {
 	// the claim does not list it yet.
 	key   Key
 	fresh bool
+	// rest is how long the address is not given out again afterwards.
+	rest time.Duration
 	// token: it is no address but what an address costs its namespace. Tokens
 	// come behind all addresses.
 	token bool
@@ -89,12 +92,13 @@ type slotRecord struct {
 	MAC     []byte       `json:"m,omitempty"`
 	Claim   *ClaimRef    `json:"k,omitempty"`
 	Token   bool         `json:"t,omitempty"`
+	Rest    int64        `json:"o,omitempty"` // nanoseconds
 }
 
 func (h *held) encode() ([]byte, error) {
 	r := heldRecord{h.owner.ContainerID, h.owner.IfName, h.owner.Namespace, h.owner.Pod, h.owner.UID, h.owner.Network, make([]slotRecord, 0, len(h.slots))}
 	for _, s := range h.slots {
-		rec := slotRecord{s.Address, nil, s.Routes, s.Pool, s.domain, s.local, s.bound, s.uid, s.unit, s.frozen, s.MAC, nil, s.token}
+		rec := slotRecord{s.Address, nil, s.Routes, s.Pool, s.domain, s.local, s.bound, s.uid, s.unit, s.frozen, s.MAC, nil, s.token, int64(s.rest)}
 		if s.claim != (ClaimRef{}) {
 			rec.Claim = &s.claim
 		}
@@ -116,7 +120,7 @@ func decodeHeld(value []byte) (*held, error) {
 		if !s.Address.IsValid() {
 			return nil, fmt.Errorf("read the holding of %s: an address is missing", h.owner.Key)
 		}
-		one := slot{Grant: Grant{Address: s.Address, Routes: s.Routes, Pool: s.Pool, MAC: s.MAC}, domain: s.Domain, local: s.Local, bound: s.Bound, uid: s.UID, unit: s.Unit, frozen: s.Frozen, token: s.Token}
+		one := slot{Grant: Grant{Address: s.Address, Routes: s.Routes, Pool: s.Pool, MAC: s.MAC}, domain: s.Domain, local: s.Local, bound: s.Bound, uid: s.UID, unit: s.Unit, frozen: s.Frozen, token: s.Token, rest: time.Duration(s.Rest)}
 		if s.Claim != nil {
 			one.claim = *s.Claim
 		}

@@ -60,6 +60,7 @@ func (a *Allocator) giveBack() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
+	a.wake(now)
 	waiting := map[string]bool{}
 	for key, s := range a.pools {
 		if s.waiting == 0 && s.flight == nil && now.Sub(s.seen) > poolMemory {
@@ -78,7 +79,7 @@ func (a *Allocator) giveBack() {
 		kept := false
 		for i := len(s.leases) - 1; i >= 0; i-- {
 			l := s.leases[i]
-			if l.local || l.used != 0 || l.standing != owned {
+			if l.local || l.used|l.resting != 0 || l.standing != owned {
 				continue
 			}
 			rest := spareRest

@@ -112,7 +112,7 @@ func (a *Allocator) maintain(ctx context.Context) error {
 		do("bind address "+x.addr.String(), func(c context.Context) error { return a.rebind(c, x) })
 	}
 	for _, l := range a.leases(func(l *lease) bool { return l.standing == unconfirmed }) {
-		do("confirm block "+l.name(), a.locked(l.name(), func(c context.Context) error { return a.confirm(c, l, nil) }, nil))
+		do("confirm block "+l.name(), a.locked(l.name(), func(c context.Context) error { return a.confirm(c, nil, l) }, nil))
 	}
 	a.giveBack()
 	for _, l := range a.leases(func(l *lease) bool { return l.standing == leaving }) {

@@ -21,6 +21,8 @@ type space struct {
 	taken map[netip.Addr]time.Time
 	// wanted is the last time that somebody asked us for an address.
 	wanted time.Time
+	// epoch changes when something can be claimed again that could not.
+	epoch int
 }
 
 func newSpace(domain string) *space {
@@ -64,6 +66,7 @@ func (s *space) add(l *lease) {
 
 func (s *space) remove(l *lease) {
 	l.standing = leaving
+	s.epoch++
 	s.settle(l)
 	if i, found := slices.BinarySearchFunc(s.leases, l.start(), byStart); found && s.leases[i] == l {
 		s.leases = slices.Delete(s.leases, i, i+1)
@@ -86,6 +89,9 @@ func (s *space) settle(l *lease) {
 
 // pick finds a free address of the pool in what is held, in the lowest block.
 func (s *space) pick(p *Pool, strict bool) (*lease, int) {
+	if p.Resting {
+		return s.pickRested(p)
+	}
 	i := s.first(p)
 	for ; i < len(s.open) && s.open[i].prefix.Overlaps(p.Prefix); i++ {
 		l := s.open[i]
@@ -94,6 +100,26 @@ func (s *space) pick(p *Pool, strict bool) (*lease, int) {
 		}
 	}
 	return nil, 0
+}
+
+// pickRested finds a free address of the pool that was never given out here,
+// else the one that was given back longest ago.
+func (s *space) pickRested(p *Pool) (best *lease, place int) {
+	var at time.Time
+	for i := s.first(p); i < len(s.open) && s.open[i].prefix.Overlaps(p.Prefix); i++ {
+		l := s.open[i]
+		m := l.free() & p.mask(l.prefix)
+		if m == 0 {
+			continue
+		}
+		if fresh := m &^ l.given(); fresh != 0 {
+			return l, bits.TrailingZeros64(fresh)
+		}
+		if g := l.order[l.longest(m)]; best == nil || g.at.Before(at) {
+			best, place, at = l, int(g.place), g.at
+		}
+	}
+	return best, place
 }
 
 // first is the place in open of the first lease that may have addresses of the

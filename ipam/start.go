@@ -7,12 +7,14 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 )
 
 // replay reads the log into memory.
 func (a *Allocator) replay() (err error) {
+	now := time.Now()
 	a.Log.All(func(key string, value []byte) {
 		if _, ok := cutKey(key, heldKey); ok {
 			h, bad := decodeHeld(value)
@@ -21,6 +23,12 @@ func (a *Allocator) replay() (err error) {
 				return
 			}
 			a.keep(h)
+		}
+		if _, ok := cutKey(key, restKey); ok {
+			if bad := a.replayRest(value, now); bad != nil {
+				err = errors.Join(err, bad)
+			}
+			return
 		}
 		if name, ok := cutKey(key, unbindKey); ok {
 			e, bad := decodeEnding(value)

@@ -20,7 +20,7 @@ func (a *Allocator) steal(ctx context.Context, owner Owner, p *Pool, e *exhauste
 		if i < 0 {
 			break
 		}
-		s, err := a.bind(ctx, owner, p, x, claim)
+		s, err := a.bindAs(ctx, owner, p, x, claim, true)
 		if err == nil {
 			return s, nil
 		}

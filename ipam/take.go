@@ -43,7 +43,7 @@ func (a *Allocator) Take(ctx context.Context, owner Owner, wants []Want) (grants
 			return grants, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.Patience)
+	ctx, cancel := context.WithTimeout(ctx, slowTake*a.Patience)
 	defer cancel()
 	at := &attempt{done: make(chan struct{}), cancel: cancel}
 	a.busy[owner.Key] = at
@@ -57,15 +57,25 @@ func (a *Allocator) Take(ctx context.Context, owner Owner, wants []Want) (grants
 	return a.takeSlowly(ctx, at, owner, requests, shared, claimed)
 }
 
+// slowTake is how many patiences a Take waits as long as answers come.
+const slowTake = 4
+
+// soon is for work that ends when one patience is over.
+func (a *Allocator) soon(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, a.Patience)
+}
+
 // takeSlowly gets what is missing from the API server, want by want.
 func (a *Allocator) takeSlowly(ctx context.Context, at *attempt, owner Owner, requests []request, shared, claimed bool) (grants []Grant, err error) {
 	defer func() {
 		a.abandon(requests, grants == nil)
 	}()
 	if shared {
+		soon, cancel := a.soon(ctx)
+		defer cancel()
 		select {
 		case <-a.ready:
-		case <-ctx.Done():
+		case <-soon.Done():
 			if at.gone(a) {
 				return nil, deleted(owner)
 			}
@@ -73,7 +83,10 @@ func (a *Allocator) takeSlowly(ctx context.Context, at *attempt, owner Owner, re
 		}
 	}
 	if claimed {
-		if err := a.claimed(ctx, owner, requests); err != nil {
+		soon, cancel := a.soon(ctx)
+		err := a.claimed(soon, owner, requests)
+		cancel()
+		if err != nil {
 			if at.gone(a) {
 				return nil, deleted(owner)
 			}
@@ -135,6 +148,8 @@ func deleted(owner Owner) error {
 func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request, r *request) (slot, error) {
 	p, need := r.pool(), 0
 	if r.Static.IsValid() {
+		ctx, cancel := a.soon(ctx)
+		defer cancel()
 		return a.bind(ctx, owner, p, r.Static, ClaimRef{})
 	}
 	for i := range requests {
@@ -147,6 +162,8 @@ func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request,
 	err := a.acquire(ctx, *p, need)
 	var full *exhausted
 	if errors.As(err, &full) {
+		ctx, cancel := a.soon(ctx)
+		defer cancel()
 		return a.steal(ctx, owner, p, full, ClaimRef{})
 	}
 	return slot{}, err
@@ -156,6 +173,8 @@ func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request,
 // it and returns the grants. If one cannot be given nothing changes and it
 // returns which. Called with mu held.
 func (a *Allocator) commit(owner Owner, requests []request) (grants []Grant, missing int, err error) {
+	now := time.Now()
+	a.wake(now)
 	d := draft{a: a, owner: owner}
 	d.marks = d.room[:0]
 	h := &held{owner: owner, slots: make([]slot, 0, len(requests))}
@@ -172,7 +191,6 @@ func (a *Allocator) commit(owner Owner, requests []request) (grants []Grant, mis
 		d.undo(0)
 		return nil, 0, err
 	}
-	now := time.Now()
 	for _, m := range d.marks {
 		m.l.take(m.place, now)
 	}
@@ -230,7 +248,7 @@ func (d *draft) give(r *request) (s slot, ok bool, err error) {
 		l, place, err := d.a.find(p, r.Static)
 		if l != nil {
 			d.use(l, place)
-			return slot{Grant: p.grant(l.at(place)), domain: p.Domain, local: l.local, unit: int(l.unit)}, true, nil
+			return slot{Grant: p.grant(l.at(place)), domain: p.Domain, local: l.local, unit: int(l.unit), rest: p.restOf()}, true, nil
 		}
 		if err == nil && len(r.Alternatives) > 0 {
 			err = d.a.wasFull(p)
@@ -295,7 +313,7 @@ func (a *Allocator) keep(h *held) {
 func (a *Allocator) find(p *Pool, static netip.Addr) (*lease, int, error) {
 	s := a.space(p.Domain)
 	if !static.IsValid() {
-		l, place := s.pick(p, p.Size() <= strictSize)
+		l, place := s.pick(p, p.strict())
 		if l == nil && p.Local {
 			l, place = a.openLocal(s, p)
 		}
@@ -314,7 +332,7 @@ func (a *Allocator) find(p *Pool, static netip.Addr) (*lease, int, error) {
 	if l == nil && p.Local {
 		l = a.localLease(s, static)
 	}
-	if l != nil && l.free()&(1<<l.place(static)) != 0 {
+	if l != nil && l.open()&(1<<l.place(static)) != 0 {
 		return l, l.place(static), nil
 	}
 	return nil, 0, nil

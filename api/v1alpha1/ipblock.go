@@ -126,6 +126,9 @@ type HoleRequest struct {
 	// Answer is empty, "cut", or why not.
 	// +optional
 	Answer string `json:"answer,omitempty"`
+	// Any other address would do as well: one that rests is not given up.
+	// +optional
+	Any bool `json:"any,omitempty"`
 }
 
 // IPBlockList is a list of IPBlocks.

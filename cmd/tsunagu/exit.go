@@ -20,6 +20,7 @@ const (
 	exitUnreachable = 3 // no cluster is configured, or none answers
 	exitWarnings    = 4 // the doctor found warnings and nothing worse
 	exitNotFound    = 5 // what was named does not exist
+	exitUnsettled   = 6 // done, and something is left for people: duplicates, what could not be taken over
 )
 
 // problem is an error for people: what went wrong, what to do about it, and

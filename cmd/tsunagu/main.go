@@ -2,9 +2,10 @@
 // addresses and agents are doing, finds what is wrong, and hands `lab` to
 // tsunagu-lab. As kubectl-tsunagu on the PATH it is `kubectl tsunagu`.
 //
-// It owns flags, words and tables. It changes nothing in a cluster, and what
-// it says follows from one snapshot (package kube reads it, package doctor
-// judges it). The rules of output are at the top of output.go, exit codes in
+// It owns flags, words and tables. What it says follows from one snapshot
+// (package kube/snapshot reads it, package doctor judges it). It changes nothing
+// in a cluster but addresses that people import, reserve or release (package
+// kube/ledger writes them, package ipam says how). The rules of output are at the top of output.go, exit codes in
 // exit.go; start reading at newRoot.
 package main
 

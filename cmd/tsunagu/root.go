@@ -35,10 +35,12 @@ func newRoot(name string, a *app) *cobra.Command {
 		Short: "connects Pods to any network, and shows how they are connected",
 		Long: `tsunagu connects Kubernetes Pods to any network.
 
-This command shows what it is doing in a cluster and what is wrong. It changes nothing.
+This command shows what it is doing in a cluster and what is wrong. It changes nothing, except for
+address import, reserve and release, which do what they say.
 
 Exit codes: 0 fine; 1 failed, or the doctor found an error; 2 the command line is not understood;
-3 no cluster is configured or none answers; 4 the doctor found warnings only; 5 what was named does not exist.`,
+3 no cluster is configured or none answers; 4 the doctor found warnings only; 5 what was named does not exist;
+6 done, and something is left for people.`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -107,8 +109,13 @@ current-context: fake
 	ts.Setenv("KUBECONFIG", kubeconfig)
 }
 
-// fakeAPI answers lists as an API server does, one object a page.
+const whereaboutsGroup = "whereabouts.cni.cncf.io/"
+
+// fakeAPI answers lists as an API server does, one object a page, and takes
+// objects of tsunagu.
 type fakeAPI struct {
+	mu      sync.Mutex
+	writes  int
 	lists   map[string][]any
 	refused map[string]int
 	all     int
@@ -131,6 +138,9 @@ func (f *fakeAPI) load(text string) error {
 			continue
 		}
 		resource, ok := resources[kind]
+		if version, _ := object["apiVersion"].(string); strings.HasPrefix(version, whereaboutsGroup) {
+			resource, ok = whereaboutsGroup+strings.ToLower(kind)+"s", true
+		}
 		if !ok {
 			return fmt.Errorf("the fake API server does not serve kind %q", kind)
 		}
@@ -142,6 +152,11 @@ func (f *fakeAPI) load(text string) error {
 func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	resource := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
+	if strings.HasPrefix(r.URL.Path, "/apis/"+whereaboutsGroup) {
+		resource = whereaboutsGroup + resource
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	code := max(f.refused[resource], f.all)
 	switch {
 	case code != 0:
@@ -152,9 +167,52 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"gitVersion":"v1.37.2"}`)
 	case strings.HasSuffix(r.URL.Path, "/proxy/status"):
 		fmt.Fprint(w, `{"version":"v0.1.0","cniConfigs":["00-tsunagu.conflist"],"serviceProxy":"kube-proxy","overlay":{"ready":true,"encap":"vxlan-gpe","mtu":1446}}`)
+	case r.Method == http.MethodPost || strings.Count(r.URL.Path, "/") == 5 && strings.HasPrefix(r.URL.Path, "/apis/tsunagu.dev/"):
+		f.object(w, r)
 	default:
 		f.page(w, f.lists[resource], r.URL.Query().Get("continue"))
 	}
+}
+
+// object answers requests about one object.
+func (f *fakeAPI) object(w http.ResponseWriter, r *http.Request) {
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	refuse := func(code int, reason string) {
+		w.WriteHeader(code)
+		fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d,"message":%q}`, reason, code, reason)
+	}
+	var body map[string]any
+	_ = json.NewDecoder(r.Body).Decode(&body)
+	meta := func(o any) map[string]any { return o.(map[string]any)["metadata"].(map[string]any) }
+	name := ""
+	if len(parts) > 4 {
+		name = parts[4]
+	} else {
+		name = meta(body)["name"].(string)
+	}
+	at := slices.IndexFunc(f.lists[parts[3]], func(o any) bool { return meta(o)["name"] == name })
+	f.writes++
+	switch {
+	case r.Method == http.MethodPost && at >= 0:
+		refuse(http.StatusConflict, "AlreadyExists")
+		return
+	case r.Method == http.MethodPost:
+		meta(body)["uid"], meta(body)["resourceVersion"] = fmt.Sprintf("made-%d", f.writes), fmt.Sprint(f.writes)
+		f.lists[parts[3]] = append(f.lists[parts[3]], any(body))
+	case at < 0:
+		refuse(http.StatusNotFound, "NotFound")
+		return
+	case r.Method == http.MethodPut:
+		meta(body)["resourceVersion"] = fmt.Sprint(f.writes)
+		f.lists[parts[3]][at] = body
+	case r.Method == http.MethodDelete:
+		f.lists[parts[3]] = slices.Delete(f.lists[parts[3]], at, at+1)
+		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Success"}`)
+		return
+	default:
+		body = f.lists[parts[3]][at].(map[string]any)
+	}
+	_ = json.NewEncoder(w).Encode(body)
 }
 
 func (f *fakeAPI) page(w http.ResponseWriter, all []any, from string) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"github.com/tsunagu-net/tsunagu/kube/admission"
 	"github.com/tsunagu-net/tsunagu/kube/controller"
 )
 
@@ -42,7 +44,13 @@ func main() {
 	flags.StringVar(&o.MetricsAddress, "metrics-address", ":9872", "where /metrics is served; 0 for nowhere")
 	flags.StringVar(&o.HealthAddress, "health-address", "127.0.0.1:9873", "where /healthz and /readyz are served; 0 for nowhere")
 	flags.DurationVar(&o.Quarantine, "node-quarantine", time.Minute, "how long a node must be gone, with no Pods left, before its addresses are given to others")
+	flags.TextVar(&o.Admission.Mode, "admission", admission.Warn, "what is done about Pods that no node could attach: warn, deny or off")
+	flags.IntVar(&o.Admission.Port, "admission-port", 9874, "port at which the API server is answered")
+	flags.BoolVar(&o.Admission.Namespaces.Isolation, "namespace-isolation", false, "as the agents' flag: Pods may use networks of their own and of global namespaces only")
+	global := flags.String("global-namespaces", "default", "as the agents' flag: comma list of namespaces whose networks all Pods may use")
 	flags.Parse(os.Args[1:]) // exits on error
+	o.Admission.Namespace = o.Namespace
+	o.Admission.Namespaces.Global = strings.FieldsFunc(*global, func(r rune) bool { return r == ',' })
 	if *show {
 		fmt.Println("tsunagu-controller", version)
 		return

@@ -3,10 +3,7 @@ package controller
 import (
 	"context"
 
-	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	k8slabels "k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/selection"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -14,20 +11,10 @@ import (
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 )
 
-// cacheOptions keep the caches small: definitions of ours only, and of every
-// object not what nobody reads. Pods are never cached.
-func cacheOptions() cache.Options {
-	ours, err := k8slabels.NewRequirement(v1alpha1.NetworkLabel, selection.Exists, nil)
-	if err != nil {
-		panic("label " + v1alpha1.NetworkLabel + " is no label: " + err.Error())
-	}
-	return cache.Options{
-		DefaultTransform: strip,
-		ByObject: map[client.Object]cache.ByObject{
-			&nadv1.NetworkAttachmentDefinition{}: {Label: k8slabels.NewSelector().Add(*ours)},
-		},
-	}
-}
+// cacheOptions keep the caches small: of every object not what nobody reads.
+// Definitions are cached whole, those of people too, because a Pod may select
+// any of them (admission). Pods are never cached.
+func cacheOptions() cache.Options { return cache.Options{DefaultTransform: strip} }
 
 // strip drops what the controller does not read of any object.
 func strip(o any) (any, error) {

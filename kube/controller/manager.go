@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+	"github.com/tsunagu-net/tsunagu/kube/admission"
 )
 
 // Options say how the controller runs.
@@ -34,6 +35,8 @@ type Options struct {
 	// MetricsAddress and HealthAddress are where HTTP is served; "0" serves
 	// nothing.
 	MetricsAddress, HealthAddress string
+	// Admission says how what people write is judged.
+	Admission admission.Options
 	// Quarantine is how long a node must be known to be gone, with no Pods
 	// left, before its addresses are given to others.
 	Quarantine time.Duration
@@ -100,6 +103,9 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 	}
 	if err := addClaims(m, &claims{Client: m.GetClient(), live: m.GetAPIReader(), events: recorder, log: log, now: time.Now, lone: map[types.UID]time.Time{}}); err != nil {
 		return nil, fmt.Errorf("watch claims: %w", err)
+	}
+	if err := admission.Add(m, cfg, o.Admission, b, log); err != nil {
+		return nil, err
 	}
 	return m, m.Add(&garbage{
 		Client: m.GetClient(), live: m.GetAPIReader(), graves: newGraveyard(o.Quarantine),

@@ -30,8 +30,8 @@ const (
 )
 
 // lookAgain is how soon a Network with an object in its way is looked at
-// again: the cache holds only objects of ours, so nothing tells when a foreign
-// one goes.
+// again: only objects of ours lead back to their Network, so nothing tells when
+// a foreign one goes.
 const lookAgain = 30 * time.Second
 
 // networks carries out Networks.

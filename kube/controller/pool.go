@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/kube/admission"
 )
 
 // writeEvery is the least time between two writes of one pool's status: its
@@ -26,7 +28,13 @@ const writeEvery = time.Second
 type books struct{ client.Reader }
 
 // domainField indexes blocks and addresses by their domain.
-const domainField = "spec.domain"
+const domainField = admission.DomainField
+
+// Count is what admission asks (admission.Books).
+func (b *books) Count(ctx context.Context, p ipam.Pool) (int64, []netip.Addr, error) {
+	t, err := b.count(ctx, p)
+	return t.Used, t.Outside, err
+}
 
 func (b *books) count(ctx context.Context, p ipam.Pool) (tally, error) {
 	var blocks v1alpha1.IPBlockList

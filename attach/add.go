@@ -114,31 +114,28 @@ func (s *Server) attach(ctx context.Context, r *request, pod Pod) (kind.Wired, e
 	}
 	s.reports.add(record)
 	s.nodeOnly.wired(record, plan)
+	s.ahead.wired(record, plan)
 	return record.Interfaces[0], nil
 }
 
 // make takes addresses and wires what the record intends. The caller undoes the record that it gives back with an error.
 func (s *Server) make(ctx context.Context, record Record, plan []planned, began time.Time) (Record, error) {
-	for i := range plan {
-		if err := s.takeAddresses(ctx, record, &plan[i]); err != nil {
-			return record, fmt.Errorf("%s: %w", plan[i].where(), err)
+	var err error
+	for try := 1; ; try++ {
+		if record.Interfaces, began, err = s.wire(ctx, record, plan, began); err == nil {
+			break
+		}
+		inUse, met := errors.AsType[kind.AddressInUse](err)
+		if !met {
+			return record, err
+		}
+		if err := s.evade(ctx, record, plan, inUse, try); err != nil {
+			return record, err
 		}
 	}
-	list, err := attachments(record.ContainerID, plan)
-	if err != nil {
+	if err := s.requireGateways(ctx, record, plan); err != nil {
 		return record, err
 	}
-	began = s.stage("ADD", "address", began)
-	release, err := s.wiring(ctx, s.wirings)
-	if err != nil {
-		return record, err
-	}
-	defer release()
-	began = s.stage("ADD", "queue", began)
-	if record.Interfaces, err = s.Wirer.Wire(ctx, record.NetNS, list); err != nil {
-		return record, err
-	}
-	began = s.stage("ADD", "wire", began)
 	if ports := record.ports(); len(ports.Mappings)+len(ports.Masquerade) > 0 {
 		if err := s.Ports.Set(ctx, ports); err != nil {
 			return record, err
@@ -150,6 +147,31 @@ func (s *Server) make(ctx context.Context, record Record, plan []planned, began 
 	}
 	record.State = Wired
 	return record, s.records.put(record)
+}
+
+// wire takes addresses and makes interfaces with them.
+func (s *Server) wire(ctx context.Context, record Record, plan []planned, began time.Time) ([]kind.Wired, time.Time, error) {
+	for i := range plan {
+		if err := s.takeAddresses(ctx, record, &plan[i]); err != nil {
+			return nil, began, fmt.Errorf("%s: %w", plan[i].where(), err)
+		}
+	}
+	list, err := attachments(record.ContainerID, plan)
+	if err != nil {
+		return nil, began, err
+	}
+	for i := range list {
+		s.verdicts.mark(&list[i], &plan[i])
+	}
+	began = s.stage("ADD", "address", began)
+	release, err := s.wiring(ctx, s.wirings)
+	if err != nil {
+		return nil, began, err
+	}
+	defer release()
+	began = s.stage("ADD", "queue", began)
+	wired, err := s.Wirer.Wire(ctx, record.NetNS, list)
+	return wired, s.stage("ADD", "wire", began), err
 }
 
 // where names the interface in messages.

@@ -73,6 +73,9 @@ func (s *Server) remove(ctx context.Context, record Record, path string) error {
 	if err := s.unwire(ctx, path, record); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
+	for _, w := range record.Interfaces {
+		s.verdicts.freed(w)
+	}
 	began = s.stage("DEL", "wire", began)
 	for _, name := range record.Intended {
 		errs = append(errs, s.Addresses.Free(ctx, ipam.Key{ContainerID: record.ContainerID, IfName: name}))

@@ -24,6 +24,11 @@ type Addresses interface {
 	Take(ctx context.Context, owner ipam.Owner, wants []ipam.Want) ([]ipam.Grant, error)
 	// Free takes back what an interface has; nothing is fine.
 	Free(ctx context.Context, key ipam.Key) error
+	// Quarantine keeps an address from everybody for a while; QuarantineIdle does if no interface was given it meanwhile.
+	Quarantine(s ipam.Stranger) error
+	QuarantineIdle(s ipam.Stranger) (bool, error)
+	// Next guesses what Take would give of a pool.
+	Next(p ipam.Pool, n int) []netip.Addr
 	// Held lists who has what.
 	Held() []ipam.Holding
 	// Orphans are address objects of this node that no interface has; DeleteOrphan deletes one, if it still is one.

@@ -22,6 +22,9 @@ type Wirer interface {
 	Orphans(ctx context.Context, owned []kind.Record) ([]kind.Orphan, error)
 	Remove(ctx context.Context, orphans []kind.Orphan) error
 	Mend(ctx context.Context, owned []kind.Record) (lost []netip.Addr, err error)
+	// Seek asks the segment of an interface who has addresses, Gateways which of its gateways do not answer.
+	Seek(ctx context.Context, netns string, of kind.Record, addresses []netip.Addr) ([]kind.Stranger, error)
+	Gateways(ctx context.Context, netns string, of kind.Record, gateways []netip.Addr) (silent []netip.Addr, err error)
 }
 
 // Ports forwards ports of the node (hostport.Table).
@@ -43,6 +46,8 @@ type Meter interface {
 	Verb(verb, outcome string, took time.Duration)
 	// Stage is told how long a part of a call took.
 	Stage(verb, stage string, took time.Duration)
+	// Stranger is told of every address that a stranger has, and what became of it: "avoided", "refused", or "late" when a Pod has it.
+	Stranger(pool, outcome string)
 }
 
 // Config is what a Server works with.
@@ -90,6 +95,8 @@ type Server struct {
 	sandboxes sandboxes
 	reports   *reports
 	nodeOnly  *nodeOnly
+	verdicts  verdicts
+	ahead     *ahead
 	wirings   chan struct{}
 	unwirings chan struct{}
 	// making is held for reading by who wires, so that the sweep sees no link before its record.
@@ -120,6 +127,7 @@ func New(c Config) (*Server, error) {
 	s.damaged = err != nil || c.Incomplete
 	s.reports = newReports(s)
 	s.nodeOnly = &nodeOnly{server: s, asked: map[string]time.Time{}}
+	s.ahead = &ahead{server: s, places: make(chan struct{}, mostAhead)}
 	return s, err
 }
 

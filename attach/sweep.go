@@ -57,6 +57,7 @@ func (s *Server) Start(ctx context.Context) error {
 
 // Run sweeps until the context ends, which is not an error.
 func (s *Server) Run(ctx context.Context) error {
+	defer s.ahead.tasks.Wait()
 	defer s.reports.stop()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()

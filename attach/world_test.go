@@ -246,6 +246,8 @@ func (m *testMeter) Stage(verb, stage string, took time.Duration) {
 	m.stages[verb+" "+stage] = append(m.stages[verb+" "+stage], took)
 }
 
+func (m *testMeter) Stranger(_, outcome string) { m.Stage("stranger", outcome, 0) }
+
 // report gives the median of each stage.
 func (m *testMeter) report() string {
 	m.mu.Lock()
@@ -372,6 +374,7 @@ func (n *node) boot() {
 	n.stop = sync.OnceFunc(func() {
 		cancel()
 		n.server.reports.stop()
+		n.server.ahead.tasks.Wait()
 		running.Wait()
 		n.must(n.wirer.Close())
 	})

@@ -57,6 +57,23 @@ func (a *Allocator) Quarantine(s Stranger) error {
 	return nil
 }
 
+// QuarantineIdle is Quarantine for an address that no interface was given
+// meanwhile: if one was, nothing is done and it is false.
+func (a *Allocator) QuarantineIdle(s Stranger) (bool, error) {
+	a.mu.Lock()
+	l := a.space(s.Domain).find(s.Address)
+	idle := l != nil && l.free()&(1<<l.place(s.Address)) != 0
+	if idle {
+		l.holes |= 1 << l.place(s.Address) // nobody is given it until it is logged
+		a.space(s.Domain).settle(l)
+	}
+	a.mu.Unlock()
+	if !idle {
+		return false, nil
+	}
+	return true, a.Quarantine(s)
+}
+
 // shun makes holes of the addresses of a lease that strangers use. Called with
 // mu held.
 func (a *Allocator) shun(l *lease) { l.holes |= a.shunned(l.domain, l.prefix) }

@@ -114,10 +114,22 @@ func (w *Wirer) ask(ctx context.Context, ns *netns.Namespace, questions []wire.Q
 	return seen, err
 }
 
-// Seek asks the segment of an interface that is wired for addresses that it does not have, and gives the strangers that have them. An
-// error means that nothing is known.
+// Seek asks the segment of an interface that is wired who else has addresses: its own, or ones that it does not have and will not take.
+// The latter are asked for in the interface's name, so that nobody who is about to take one thinks that it is. An error means that
+// nothing is known.
 func (w *Wirer) Seek(ctx context.Context, nsPath string, of Record, addresses []netip.Addr) ([]Stranger, error) {
-	return w.seek(ctx, nsPath, of, addresses, func(netip.Addr) netip.Addr { return netip.Addr{} }, probeTimes, probeWait)
+	from := func(target netip.Addr) (own netip.Addr) {
+		for _, a := range of.Addresses {
+			if a.Prefix.Addr() == target {
+				return netip.Addr{} // nobody answers a question that seems to be its own
+			}
+			if a.Prefix.Addr().Is4() == target.Is4() {
+				own = a.Prefix.Addr()
+			}
+		}
+		return own
+	}
+	return w.seek(ctx, nsPath, of, addresses, from, probeTimes, probeWait)
 }
 
 // gatewayWait is how long a gateway may take to answer, gatewayTimes how often it is asked.

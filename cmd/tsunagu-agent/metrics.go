@@ -17,6 +17,8 @@ type metrics struct {
 	calls    *prometheus.HistogramVec
 	stages   *prometheus.HistogramVec
 	requests *prometheus.CounterVec
+	// strangers are addresses in use by nobody of ours.
+	strangers *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -33,8 +35,12 @@ func newMetrics() *metrics {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tsunagu_api_requests_total", Help: "Requests to the API server by verb, resource and HTTP status; code 0 is one without an answer.",
 		}, []string{"verb", "resource", "code"}),
+		strangers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tsunagu_address_conflicts_total",
+			Help: "Addresses that a stranger was seen to use, by pool and outcome: avoided, refused (the Pod asked for it), late (the Pod has it).",
+		}, []string{"pool", "outcome"}),
 	}
-	m.registry.MustRegister(m.calls, m.stages, m.requests, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
+	m.registry.MustRegister(m.calls, m.stages, m.requests, m.strangers, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	return m
 }
 
@@ -46,6 +52,9 @@ func (m *metrics) Verb(verb, outcome string, took time.Duration) {
 func (m *metrics) Stage(verb, stage string, took time.Duration) {
 	m.stages.WithLabelValues(verb, stage).Observe(took.Seconds())
 }
+
+// Stranger is of attach.Meter too.
+func (m *metrics) Stranger(pool, outcome string) { m.strangers.WithLabelValues(pool, outcome).Inc() }
 
 // request is kube.CountFunc.
 func (m *metrics) request(verb, resource string, code int) {

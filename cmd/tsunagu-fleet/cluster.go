@@ -71,6 +71,7 @@ func (c *cluster) Report(context.Context, attach.Pod, string) error { return nil
 
 // Verb and Stage implement attach.Meter.
 func (c *cluster) Verb(string, string, time.Duration)  {}
+func (c *cluster) Stranger(string, string)             {}
 func (c *cluster) Stage(string, string, time.Duration) {}
 
 // notebook stands where interfaces are made: it notes who has which address of a shared pool, from when it would be on the interface
@@ -124,9 +125,15 @@ func domainOf(pool string) string {
 }
 
 // Check, Orphans, Remove and Mend implement attach.Wirer.
-func (notebook) Check(context.Context, string, []kind.Record) error               { return nil }
-func (notebook) Orphans(context.Context, []kind.Record) ([]kind.Orphan, error)    { return nil, nil }
-func (notebook) Remove(context.Context, []kind.Orphan) error                      { return nil }
+func (notebook) Check(context.Context, string, []kind.Record) error            { return nil }
+func (notebook) Orphans(context.Context, []kind.Record) ([]kind.Orphan, error) { return nil, nil }
+func (notebook) Remove(context.Context, []kind.Orphan) error                   { return nil }
+func (notebook) Seek(context.Context, string, kind.Record, []netip.Addr) ([]kind.Stranger, error) {
+	return nil, nil
+}
+func (notebook) Gateways(context.Context, string, kind.Record, []netip.Addr) ([]netip.Addr, error) {
+	return nil, nil
+}
 func (notebook) Mend(context.Context, []kind.Record) (lost []netip.Addr, _ error) { return nil, nil }
 
 // noPorts implements attach.Ports: Pods of the fleet have none.

@@ -91,7 +91,7 @@ func (v *verdicts) freed(w kind.Wired) {
 // source finds the want and the pool that an address comes from.
 func (p *planned) source(x netip.Addr) (w *ipam.Want, pool ipam.Pool, ok bool) {
 	for i := range p.wants {
-		from, has := p.wants[i].Source(x)
+		from, has := p.wants[i].From(x)
 		if has && (!ok || p.wants[i].Static == x) {
 			w, pool, ok = &p.wants[i], from, true
 		}

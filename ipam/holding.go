@@ -67,8 +67,8 @@ func (w *Want) that(x netip.Addr) *Pool {
 	return near
 }
 
-// Source is the pool that gave an address for the want, if one may have.
-func (w *Want) Source(x netip.Addr) (Pool, bool) {
+// From is the pool that gave an address for the want, if one may have.
+func (w *Want) From(x netip.Addr) (Pool, bool) {
 	p := w.that(x)
 	return *p, p.Prefix.Contains(x)
 }

@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
-	"sort"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -150,12 +152,14 @@ func (a *Allocator) Ready() <-chan struct{} { return a.ready }
 // Held lists what interfaces of this node have, in the order of their keys.
 func (a *Allocator) Held() []Holding {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	out := make([]Holding, 0, len(a.held))
 	for _, h := range a.held {
 		out = append(out, Holding{h.owner, h.grants()})
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Owner.Key.String() < out[j].Owner.Key.String() })
+	a.mu.Unlock() // who takes does not wait until they are sorted
+	slices.SortFunc(out, func(x, y Holding) int {
+		return cmp.Or(strings.Compare(x.Owner.ContainerID, y.Owner.ContainerID), strings.Compare(x.Owner.IfName, y.Owner.IfName))
+	})
 	return out
 }
 

@@ -7,6 +7,8 @@ import (
 	"math/bits"
 	"slices"
 	"time"
+
+	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 )
 
 // verify looks at a block that may be ours without our knowing, or may be ours
@@ -27,6 +29,9 @@ func (a *Allocator) verify(ctx context.Context, name string) error {
 			l.standing = unconfirmed
 		}
 		a.mu.Unlock()
+		if b.State == v1alpha1.BlockQuarantined {
+			return a.object(ctx, b, l)
+		}
 		return a.confirm(ctx, nil, l)
 	case err == nil && b.NodeUID == a.NodeUID && l != nil:
 		l.uid, l.standing = b.UID, unconfirmed
@@ -70,6 +75,31 @@ func (a *Allocator) verify(ctx context.Context, name string) error {
 		}
 	}
 	return nil
+}
+
+// object takes the mark off a block of ours that was put in quarantine because
+// this node is thought to be lost: that proves that it runs, and whoever would
+// release the block sees that it changed. A block that nothing uses is given
+// back instead.
+func (a *Allocator) object(ctx context.Context, b Block, l *lease) error {
+	a.mu.Lock()
+	if l.used|l.resting == 0 && l.standing == owned && a.leave(l) {
+		a.mu.Unlock()
+		return a.depart(ctx, l)
+	}
+	a.describe(&b, l)
+	a.mu.Unlock()
+	b.State = v1alpha1.BlockOwned
+	a.Logger.Warn("this node is thought to be lost, and is not", "block", b.Name, "prefix", b.Prefix)
+	_, err := a.Store.UpdateBlock(ctx, b)
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+		return nil // what changed is told, and looked at
+	}
+	if err == nil {
+		a.flushed(l, b)
+		return a.confirm(ctx, nil, l)
+	}
+	return err
 }
 
 // leaseNamed finds a lease by its object's name. Called with mu held.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 )
 
 // pace of the work that nobody waits for.
@@ -270,7 +272,7 @@ func (w watcher) Changed(b Block) {
 	w.a.mu.Lock()
 	defer w.a.mu.Unlock()
 	l := w.a.space(b.Domain).find(b.Prefix.Addr())
-	if l == nil || l.uid != b.UID {
+	if l == nil || l.uid != b.UID || b.State == v1alpha1.BlockQuarantined {
 		w.a.suspect[b.Name] = struct{}{}
 		w.a.nudge()
 	}

@@ -118,6 +118,11 @@ func (a *Allocator) sync(ctx context.Context) error {
 			}
 			continue
 		}
+		if b.State == v1alpha1.BlockQuarantined {
+			a.mu.Lock()
+			a.suspect[b.Name] = struct{}{}
+			a.mu.Unlock()
+		}
 		if leavers[b.Name] == b.UID {
 			a.mu.Lock()
 			l.standing = leaving

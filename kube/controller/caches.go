@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -23,6 +24,9 @@ func strip(o any) (any, error) {
 		return o, nil
 	}
 	m.SetManagedFields(nil)
+	if n, ok := o.(*corev1.Node); ok {
+		n.Annotations, n.Status = nil, corev1.NodeStatus{} // its taints are read
+	}
 	if p, ok := o.(*metav1.PartialObjectMetadata); ok {
 		p.SetAnnotations(nil)
 		p.SetFinalizers(nil)

@@ -32,6 +32,8 @@ type garbage struct {
 	log           *slog.Logger
 	said          map[ownerID]string
 	idle          map[types.UID]time.Time // regions, since when nobody needs them
+	marked        map[string]bool         // blocks that were put in quarantine
+	forever       map[ownerID]bool        // lost nodes whose addresses are kept until somebody gives them up
 }
 
 // Start sweeps until ctx ends.
@@ -65,6 +67,7 @@ func (g *garbage) sweep(ctx context.Context, now time.Time) error {
 		errs = append(errs, g.bury(ctx, owner, objects, now))
 	}
 	g.graves.keep(owners)
+	g.unmark(lost)
 	for o := range g.said {
 		if !owners[o] {
 			delete(g.said, o)
@@ -73,7 +76,8 @@ func (g *garbage) sweep(ctx context.Context, now time.Time) error {
 	return errors.Join(append(errs, g.sweepRegions(ctx, now))...)
 }
 
-// lost returns the objects whose owner is not among the nodes in the cache.
+// lost returns the objects whose owner is not among the nodes in the cache, or
+// is out of service, as far as their policies let them go.
 func (g *garbage) lost(ctx context.Context) (map[ownerID][]client.Object, error) {
 	var nodes metav1.PartialObjectMetadataList
 	nodes.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NodeList"))
@@ -84,25 +88,40 @@ func (g *garbage) lost(ctx context.Context) (map[ownerID][]client.Object, error)
 	for _, n := range nodes.Items {
 		alive[string(n.UID)] = true
 	}
+	var pools v1alpha1.IPPoolList
+	if err := g.List(ctx, &pools, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, err
+	}
+	policies := newLossPolicies(pools.Items)
+	down, err := g.outOfService(ctx, policies)
+	if err != nil {
+		return nil, err
+	}
 	lost := map[ownerID][]client.Object{}
+	add := func(o ownerID, object client.Object) {
+		if o.UID == "" || alive[o.UID] && !down[o.UID] {
+			return // one without an owner waits for its claim, or is kept from everybody
+		}
+		switch policy := policies.of(object); {
+		case policy == v1alpha1.Never:
+			g.keepForever(o)
+		case !alive[o.UID] || policy == v1alpha1.OutOfService:
+			lost[o] = append(lost[o], object)
+		}
+	}
 	var blocks v1alpha1.IPBlockList
 	if err := g.List(ctx, &blocks); err != nil {
 		return nil, err
 	}
 	for i, b := range blocks.Items {
-		if o := (ownerID{b.Spec.Owner.Node, b.Spec.Owner.NodeUID}); o.UID != "" && !alive[o.UID] {
-			lost[o] = append(lost[o], &blocks.Items[i])
-		}
+		add(ownerID{b.Spec.Owner.Node, b.Spec.Owner.NodeUID}, &blocks.Items[i])
 	}
 	var addresses v1alpha1.IPAddressList
 	if err := g.List(ctx, &addresses); err != nil {
 		return nil, err
 	}
 	for i, a := range addresses.Items {
-		// One without an owner waits for its claim, or is kept from everybody.
-		if o := (ownerID{a.Spec.Owner.Node, a.Spec.Owner.NodeUID}); o.UID != "" && !alive[o.UID] {
-			lost[o] = append(lost[o], &addresses.Items[i])
-		}
+		add(ownerID{a.Spec.Owner.Node, a.Spec.Owner.NodeUID}, &addresses.Items[i])
 	}
 	return lost, nil
 }
@@ -113,6 +132,15 @@ func (g *garbage) bury(ctx context.Context, owner ownerID, objects []client.Obje
 	if err != nil {
 		return fmt.Errorf("look for node %s (UID %s): %w", owner.Name, owner.UID, err)
 	}
+	if gone, _ := e.gone(owner); gone {
+		objecting, err := g.quarantine(ctx, objects)
+		if err != nil {
+			return fmt.Errorf("put the blocks of lost node %s in quarantine: %w", owner.Name, err)
+		}
+		if len(objecting) > 0 {
+			e.Running = objecting[0]
+		}
+	}
 	release, why := g.graves.look(owner, e, now)
 	if !release {
 		g.report(owner, len(objects), why)
@@ -120,13 +148,16 @@ func (g *garbage) bury(ctx context.Context, owner ownerID, objects []client.Obje
 	}
 	var errs []error
 	for _, o := range objects {
+		if b, ok := o.(*v1alpha1.IPBlock); ok && e.OutOfService && b.Spec.State != v1alpha1.BlockQuarantined {
+			continue // its agent, if it runs, has not had the time to object
+		}
 		switch err := g.release(ctx, o); {
-		case apierrors.IsNotFound(err):
-		case err != nil: // changed since: the next sweep looks again
+		case apierrors.IsNotFound(err), apierrors.IsConflict(err): // changed since: the next sweep looks again
+		case err != nil:
 			errs = append(errs, fmt.Errorf("release %s of lost node %s: %w", title(o), owner.Name, err))
 		default:
 			g.log.Info("released, its node is gone", "object", title(o), "node", owner.Name, "nodeUID", owner.UID, "quarantine", g.graves.quarantine.String())
-			g.events.Eventf(o, nil, corev1.EventTypeNormal, "Released", "Release", "node %s (UID %s) is gone, has no Pods left, and the quarantine of %s is over", owner.Name, owner.UID, g.graves.quarantine)
+			g.events.Eventf(o, nil, corev1.EventTypeNormal, "Released", "Release", "node %s (UID %s) is %s, has no Pods left, and the quarantine of %s is over", owner.Name, owner.UID, e.how(), g.graves.quarantine)
 		}
 	}
 	return errors.Join(errs...)
@@ -155,7 +186,7 @@ func (g *garbage) evidence(ctx context.Context, owner ownerID) (evidence, error)
 	}
 	if err == nil {
 		e.NodeUID = string(node.UID)
-		if e.NodeUID == owner.UID {
+		if e.OutOfService = e.NodeUID == owner.UID && outOfService(&node); e.NodeUID == owner.UID && !e.OutOfService {
 			return e, nil
 		}
 	}
@@ -165,7 +196,7 @@ func (g *garbage) evidence(ctx context.Context, owner ownerID) (evidence, error)
 		return e, err
 	}
 	for i := range pods.Items {
-		if p := &pods.Items[i]; mayBeOf(p, &node, e.NodeUID != "") {
+		if p := &pods.Items[i]; mayBeOf(p, &node, e) {
 			e.Pods = append(e.Pods, p.Namespace+"/"+p.Name)
 		}
 	}
@@ -174,14 +205,17 @@ func (g *garbage) evidence(ctx context.Context, owner ownerID) (evidence, error)
 }
 
 // mayBeOf tells whether a Pod may be one that the lost node ran. Without a
-// successor every Pod of the name is. A successor's own Pods were created after
+// successor every Pod of the name is, and all of a node that is out of service. A successor's own Pods were created after
 // it, both times by the API server's clock, which counts seconds; Pods on the
 // host's network never had an address of ours.
-func mayBeOf(p *corev1.Pod, successor *corev1.Node, succeeded bool) bool {
-	if !succeeded {
+func mayBeOf(p *corev1.Pod, node *corev1.Node, e evidence) bool {
+	switch {
+	case e.NodeUID == "":
 		return true
+	case e.OutOfService:
+		return !p.Spec.HostNetwork
 	}
-	return !p.Spec.HostNetwork && !p.CreationTimestamp.After(successor.CreationTimestamp.Time)
+	return !p.Spec.HostNetwork && !p.CreationTimestamp.After(node.CreationTimestamp.Time)
 }
 
 // report says once why a lost node's objects are kept.
@@ -191,5 +225,5 @@ func (g *garbage) report(owner ownerID, objects int, why string) {
 		return
 	}
 	g.said[owner] = kind
-	g.log.Info("node is not in the cluster; its addresses are kept for now", "node", owner.Name, "nodeUID", owner.UID, "objects", objects, "why", why)
+	g.log.Info("node is lost; its addresses are kept for now", "node", owner.Name, "nodeUID", owner.UID, "objects", objects, "why", why)
 }

@@ -18,7 +18,7 @@ import (
 
 func sweeper(c client.Client) *garbage {
 	return &garbage{Client: c, live: c, graves: newGraveyard(time.Minute), events: events.NewFakeRecorder(100),
-		log: slog.New(slog.DiscardHandler), said: map[ownerID]string{}, idle: map[types.UID]time.Time{}}
+		log: slog.New(slog.DiscardHandler), said: map[ownerID]string{}, idle: map[types.UID]time.Time{}, marked: map[string]bool{}, forever: map[ownerID]bool{}}
 }
 
 func exists(t *testing.T, c client.Client, o client.Object) bool {

@@ -13,6 +13,11 @@ type ownerID struct{ Name, UID string }
 type evidence struct {
 	// NodeUID is the UID of the Node of that name now, "" if there is none.
 	NodeUID string
+	// OutOfService: that Node is the lost one, and somebody vouches that it is
+	// down.
+	OutOfService bool
+	// Running is a block whose owner proved that it still runs.
+	Running string
 	// Pods name the Pods that still count for the lost node.
 	Pods []string
 }
@@ -21,12 +26,22 @@ type evidence struct {
 // if not, why.
 func (e evidence) gone(o ownerID) (bool, string) {
 	switch {
-	case e.NodeUID == o.UID:
+	case e.Running != "":
+		return false, "its agent still runs and uses block " + e.Running
+	case e.NodeUID == o.UID && !e.OutOfService:
 		return false, "its Node exists"
 	case len(e.Pods) > 0:
 		return false, fmt.Sprintf("%d Pods are still bound to it, such as %s", len(e.Pods), e.Pods[0])
 	}
 	return true, ""
+}
+
+// how says in which way the node is lost.
+func (e evidence) how() string {
+	if e.OutOfService {
+		return "out of service"
+	}
+	return "gone"
 }
 
 // graveyard remembers since when each lost node is known to be gone. Time is

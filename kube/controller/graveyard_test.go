@@ -62,17 +62,17 @@ func TestMayBeOf(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		pod       *corev1.Pod
-		succeeded bool
+		uid       string
 		want      bool
 	}{
-		{"no successor", pod(200, false), false, true},
-		{"no successor, host network", pod(50, true), false, true},
-		{"older than the successor", pod(50, false), true, true},
-		{"of the same second", pod(100, false), true, true},
-		{"the successor's own", pod(101, false), true, false},
-		{"host network", pod(50, true), true, false},
+		{"no successor", pod(200, false), "", true},
+		{"no successor, host network", pod(50, true), "", true},
+		{"older than the successor", pod(50, false), "new", true},
+		{"of the same second", pod(100, false), "new", true},
+		{"the successor's own", pod(101, false), "new", false},
+		{"host network", pod(50, true), "new", false},
 	} {
-		if got := mayBeOf(c.pod, successor, c.succeeded); got != c.want {
+		if got := mayBeOf(c.pod, successor, evidence{NodeUID: c.uid}); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}

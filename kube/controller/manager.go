@@ -109,7 +109,7 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 	}
 	return m, m.Add(&garbage{
 		Client: m.GetClient(), live: m.GetAPIReader(), graves: newGraveyard(o.Quarantine),
-		events: recorder, log: log, said: map[ownerID]string{}, idle: map[types.UID]time.Time{},
+		events: recorder, log: log, said: map[ownerID]string{}, idle: map[types.UID]time.Time{}, marked: map[string]bool{}, forever: map[ownerID]bool{},
 	})
 }
 

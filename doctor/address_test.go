@@ -36,6 +36,28 @@ var addressDiagnoses = []diagnosis{
 	{"full", counts(254, 0, 254), "TSU5002", []string{"error | IPPool blue-v4 | 254 of 254 | tsunagu address list --pool blue-v4"}, ""},
 	{"not counted yet", counts(0, 0, 0), "TSU5002", nil, ""},
 
+	{"all are kept", nothing, "TSU5009", nil, ""},
+	{"a block keeps it", func(s *Snapshot) {
+		statusOn("web1", "demo/blue", "192.168.101.3")(s)
+	}, "TSU5009", nil, ""},
+	{"the block of another node", func(s *Snapshot) {
+		statusOn("web2", "demo/blue", "192.168.101.3")(s)
+	}, "TSU5009", []string{"error | Pod demo/web2 | 192.168.101.3 on net9 | no IPBlock of node node2 | tsunagu address import"}, ""},
+	{"each node counts by itself", func(s *Snapshot) {
+		s.Definitions[1].Spec.Config = `{"type":"bridge","ipam":{"type":"host-local","subnet":"10.9.0.0/16"}}`
+		statusOn("web2", "demo/hand", "10.9.7.7")(s)
+	}, "TSU5009", nil, ""},
+	{"a new Pod", func(s *Snapshot) {
+		statusOn("web2", "demo/blue", "192.168.101.3")(s)
+		for i := range s.Pods {
+			s.Pods[i].CreationTimestamp = metav1.NewTime(now)
+		}
+	}, "TSU5009", nil, ""},
+
+	{"all are of their ranges", nothing, "TSU5010", nil, ""},
+	{"outside the range", statusOn("web1", "demo/hand", "10.9.1.1"), "TSU5010", []string{"warning | Pod demo/web1 | 10.9.1.1 on net9 | outside the subnet 10.9.0.0/24"}, ""},
+	{"excluded since", func(s *Snapshot) { s.Pools[0].Spec.Exclude = []string{"192.168.101.71"} }, "TSU5010", []string{"warning | Pod demo/web1 | excluded by 192.168.101.71"}, ""},
+
 	{"one pool", nothing, "TSU5003", nil, ""},
 	{"one in the other", morePools(pool("more", "blue", "192.168.101.128/25")),
 		"TSU5003", []string{"warning | IPPool more | 192.168.101.128-192.168.101.255 | IPPool blue-v4"}, ""},

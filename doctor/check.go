@@ -32,6 +32,7 @@ func Checks() []Check {
 		brokenDefinition, unknownPlugin, unknownIPAM, missingPool,
 		podRefused, unknownNetwork, badAnnotation, missingInterface, sandboxFailed,
 		poolNearlyFull, poolFull, overlappingPools, orphanedBlock, duplicateAddress, gatewayGivenOut, leakedAddress, badPool,
+		uncoveredAddress, strayAddress,
 		otherCNI, noServiceProxy, reversePathFilter,
 	}
 }

@@ -62,9 +62,15 @@ func healthy(t testing.TB) *Snapshot {
 			Status:     corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("172.20.0.%d", i)}}},
 		})
 		s.Pods = append(s.Pods, agent(node), web(i))
+		s.Addresses = append(s.Addresses, keep("blue", fmt.Sprintf("192.168.101.7%d", i)), keep("default", fmt.Sprintf("10.9.0.%d", i)))
 		s.Reports[node] = AgentReport{Configs: []string{"00-tsunagu.conflist", "10-flannel.conflist"}, ServiceProxy: &proxy, RPFilter: map[string]int{"all": 0, "eth0": 2}}
 	}
 	return s
+}
+
+// keep is an IPAddress that keeps an address for whoever has it.
+func keep(domain, address string) v1alpha1.IPAddress {
+	return v1alpha1.IPAddress{ObjectMeta: named("", domain+"."+address, domain+address), Spec: v1alpha1.IPAddressSpec{Domain: domain, Address: address}}
 }
 
 func named(namespace, name, uid string) metav1.ObjectMeta {

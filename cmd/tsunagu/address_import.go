@@ -13,7 +13,6 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/ipam"
 	"github.com/tsunagu-net/tsunagu/ipam/legacy"
-	"github.com/tsunagu-net/tsunagu/kube/ledger"
 	"github.com/tsunagu-net/tsunagu/kube/snapshot"
 )
 
@@ -224,12 +223,7 @@ func (f importFlags) read(s *snapshot.Snapshot, names map[string]string) (legacy
 // bindAll carries the steps out. What one address is refused for does not keep
 // the others.
 func (a *app) bindAll(ctx context.Context, steps []importStep) error {
-	cfg, err := a.cluster.config()
-	if err != nil {
-		return err
-	}
-	cfg.Timeout, cfg.UserAgent = a.cluster.timeout, "tsunagu/"+version
-	book, err := ledger.New(cfg)
+	book, err := a.cluster.ledger()
 	if err != nil {
 		return err
 	}

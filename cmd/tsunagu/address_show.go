@@ -46,6 +46,31 @@ type boundView struct {
 	Pod       string `json:"pod"`
 	Interface string `json:"interface"`
 	Node      string `json:"node"`
+	// Claim that it belongs to, why it is Reserved, whose MAC keeps it away,
+	// and where an imported one comes from.
+	Claim    string `json:"claim,omitempty"`
+	Reserved string `json:"reserved,omitempty"`
+	Stranger string `json:"stranger,omitempty"`
+	Origin   string `json:"origin,omitempty"`
+}
+
+// sentence says for whom it is bound.
+func (b boundView) sentence() string {
+	said := "to nobody"
+	switch {
+	case b.Pod != "":
+		said = fmt.Sprintf("to Pod %s/%s, interface %s, node %s", b.Namespace, b.Pod, b.Interface, b.Node)
+	case b.Claim != "":
+		said = "to nobody now, kept for IPClaim " + b.Claim
+	case b.Reserved != "":
+		said = "to nobody, reserved: " + b.Reserved
+	case b.Stranger != "":
+		said = "to nobody, because a stranger with MAC " + b.Stranger + " uses it"
+	}
+	if b.Origin != "" {
+		said += ", imported from " + b.Origin
+	}
+	return said
 }
 
 func (a *app) addressShow() *cobra.Command {
@@ -90,7 +115,14 @@ func viewAddressDetail(s *doctor.Snapshot, ip netip.Addr) addressDetail {
 	for _, b := range s.Addresses {
 		if bound, err := netip.ParseAddr(b.Spec.Address); err == nil && bound == ip {
 			o := b.Spec.Owner
-			v.Bound = append(v.Bound, boundView{b.Name, b.Spec.Domain, o.Namespace, o.Pod, o.Interface, o.Node})
+			one := boundView{Name: b.Name, Domain: b.Spec.Domain, Namespace: o.Namespace, Pod: o.Pod, Interface: o.Interface, Node: o.Node, Reserved: b.Spec.Reserved, Origin: b.Spec.Origin}
+			if b.Spec.Claim.Name != "" {
+				one.Claim = b.Spec.Claim.Namespace + "/" + b.Spec.Claim.Name
+			}
+			if b.Spec.Quarantine != nil {
+				one.Stranger = b.Spec.Quarantine.MAC
+			}
+			v.Bound = append(v.Bound, one)
 		}
 	}
 	for _, n := range s.Nodes {
@@ -132,7 +164,7 @@ func (v addressDetail) print(w io.Writer, t terminal) {
 		line("block", fmt.Sprintf("%s (domain %s, %s) is leased to node %s, %s", b.Name, b.Domain, b.CIDR, b.Node, b.State))
 	}
 	for _, b := range v.Bound {
-		line("bound", fmt.Sprintf("by IPAddress %s (domain %s) to Pod %s/%s, interface %s, node %s", b.Name, b.Domain, b.Namespace, b.Pod, b.Interface, b.Node))
+		line("bound", fmt.Sprintf("by IPAddress %s (domain %s) %s", b.Name, b.Domain, b.sentence()))
 	}
 	for _, p := range v.PodCIDR {
 		line("podCIDR", "of node "+p)

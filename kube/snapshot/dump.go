@@ -34,7 +34,7 @@ func FromDump(raw []byte) (*Snapshot, error) {
 			return nil, fmt.Errorf("document %d: %w", n, err)
 		}
 	}
-	if d.objects == 0 {
+	if d.objects == 0 && len(d.seen) == 0 {
 		return nil, errors.New("there is no Kubernetes object in it")
 	}
 	for resource := range d.lists {

@@ -79,9 +79,12 @@ demo-down: ## remove the demo's lab and everything it made
 .PHONY: test
 test: deps lint test-root test-tools test-lab ## every test: pure, namespaces, lab
 
+# How many schedules the simulation of addresses runs.
+TSUNAGU_SEEDS ?= 1000
+
 .PHONY: test-root
 test-root: ## pure and namespace tests of the product
-	$(SUDO) go test -count=1 ./...
+	$(SUDO) env TSUNAGU_SEEDS=$(TSUNAGU_SEEDS) go test -count=1 ./...
 
 .PHONY: test-race
 test-race: ## the same under the race detector

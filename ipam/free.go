@@ -49,14 +49,21 @@ func (a *Allocator) forget(h *held, now time.Time) {
 	delete(a.held, h.owner.Key)
 	for _, s := range h.slots {
 		x := s.Address.Addr()
+		if other := a.another(h, s); other != nil {
+			a.by[spot{s.domain, x}] = other
+			continue // it is used all the same
+		}
 		delete(a.by, spot{s.domain, x})
-		if s.bound || s.frozen {
+		if s.bound {
 			continue
 		}
 		sp := a.space(s.domain)
 		l := sp.find(x)
 		if l == nil || l.used&(1<<l.place(x)) == 0 {
 			continue
+		}
+		if s.frozen {
+			l.holes |= 1 << l.place(x) // somebody else may have the right: heal looks
 		}
 		l.give(l.place(x), now)
 		if s.rest > 0 {
@@ -67,6 +74,25 @@ func (a *Allocator) forget(h *held, now time.Time) {
 			a.nudge()
 		}
 	}
+}
+
+// another is a second holding with an address, which there is only if it was
+// found in use twice. Called with mu held.
+func (a *Allocator) another(h *held, s slot) *held {
+	if !s.frozen {
+		return nil
+	}
+	for _, other := range a.held {
+		if other == h {
+			continue
+		}
+		for _, o := range other.slots {
+			if o.domain == s.domain && o.Address.Addr() == s.Address.Addr() {
+				return other
+			}
+		}
+	}
+	return nil
 }
 
 // ended is what is to be done when the interface does not have the address

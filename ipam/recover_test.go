@@ -3,6 +3,7 @@ package ipam_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -253,4 +254,81 @@ func TestIdleBlocksGoBack(t *testing.T) {
 			t.Errorf("%d blocks are left after a quarter of an hour", len(blocks))
 		}
 	})
+}
+
+// A node registered anew while the object of an address in use is still its
+// forebear's: the interface keeps the address, and when both are gone it is
+// given out again.
+func TestFrozenAddressComesBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		m := newMachine(t, store, 1, 3)
+		p := poolOf("10.1.2.0/24")
+		o := nobody("s")
+		store.Through(func(_ context.Context, c iptest.Call, deed func() error) error {
+			if c.Verb == "create" && c.Kind == "block" {
+				return errors.New("not yet") // it would be the forebear's
+			}
+			return deed()
+		})
+		m.take(o, static(p, "10.1.2.5"))
+		m.kill()
+		time.Sleep(5 * time.Second)
+		store.Through(nil)
+		m.uid = "registered-anew"
+		m.boot()
+		time.Sleep(5 * time.Second)
+		d, x := nobody("d"), nobody("x")
+		m.take(d, anyOf(p)) // leases the block around it
+		_, _, bound := store.Objects()
+		if len(bound) != 1 || bound[0].NodeUID == m.uid {
+			t.Fatalf("the test needs the forebear's object: %v", bound)
+		}
+		m.refused(nobody("x"), static(p, "10.1.2.5"), ipam.Taken)
+		m.free(o)
+		m.refused(nobody("x"), static(p, "10.1.2.5"), ipam.Taken)
+		store.Release(bound[0].Meta)
+		time.Sleep(20 * time.Second)
+		m.take(x, static(p, "10.1.2.5"))
+		m.free(x)
+		m.free(d)
+		time.Sleep(20 * time.Minute)
+		if _, blocks, _ := store.Objects(); len(blocks) != 0 {
+			t.Errorf("something is in use for ever: %v", blocks)
+		}
+	})
+}
+
+// Two interfaces were found with one address: it is free when the second is
+// gone, whichever that is.
+func TestAddressFoundTwice(t *testing.T) {
+	for _, first := range []int{0, 1} {
+		bubble(t, func(t *testing.T) {
+			store := iptest.NewStore()
+			p := poolOf("10.1.2.0/24")
+			m := &machine{t: t, name: "n", uid: "u", store: store, nodes: 3}
+			log := m.disk.Boot()
+			a, err := ipam.New(ipam.Options{Node: "n", NodeUID: "u", Store: store.As("n"), Log: log, Nodes: 3})
+			if err != nil {
+				t.Fatal(err)
+			}
+			both := []ipam.Owner{nobody("a"), nobody("b")}
+			for _, o := range both {
+				found := ipam.Holding{Owner: o, Grants: []ipam.Grant{{Address: netip.MustParsePrefix("10.1.2.1/24"), Pool: p.Name}}}
+				if err := a.Adopt(found, []ipam.Pool{p}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m.boot() // from the log
+			t.Cleanup(m.kill)
+			m.free(both[first])
+			for range 20 {
+				if got := m.take(nobody("d"), anyOf(p)); got == "10.1.2.1/24" {
+					t.Fatal("it is in use by the second")
+				}
+			}
+			m.free(both[1-first])
+			m.take(nobody("x"), static(p, "10.1.2.1"))
+		})
+	}
 }

@@ -84,6 +84,14 @@ func (a *Allocator) Adopt(found Holding, pools []Pool) error {
 		s := slot{Grant: g, domain: p.Domain, local: p.Local, unit: a.unit(&p)}
 		if other := a.by[spot{s.domain, g.Address.Addr()}]; other != nil {
 			s.frozen = true
+			for i := range other.slots {
+				if o := &other.slots[i]; o.domain == s.domain && o.Address.Addr() == g.Address.Addr() {
+					o.frozen = true
+				}
+			}
+			if err := a.record(other); err != nil {
+				return err
+			}
 			a.Logger.Error("two interfaces have one address", "address", g.Address, "one", other.owner.Key, "other", found.Owner.Key)
 		} else if s.local {
 			a.markLocal(s)

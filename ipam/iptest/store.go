@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -32,12 +33,16 @@ type Store struct {
 	blocks    map[string]ipam.Block
 	addresses map[string]ipam.Address
 	claims    map[string]ipam.Claim
-	watches   []*watch
+	events    []event
+	watches   map[chan struct{}]struct{}
+	delivered int
 
 	gate Gate
 
-	// Lag, if set, is how long the next event of a node's watch is under way.
+	// Lag, if set, is how long the next event of a node's watch is under way,
+	// Twist what happens to it. Set them before the first watch.
 	Lag   func(nodeUID string) time.Duration
+	Twist func(nodeUID string) Twist
 	calls map[string]int // by "verb kind"
 }
 
@@ -61,7 +66,10 @@ func (s *Store) Count(verb, kind string) int {
 
 // NewStore is an empty Store.
 func NewStore() *Store {
-	return &Store{regions: map[string]ipam.Region{}, blocks: map[string]ipam.Block{}, addresses: map[string]ipam.Address{}, claims: map[string]ipam.Claim{}, calls: map[string]int{}}
+	return &Store{
+		regions: map[string]ipam.Region{}, blocks: map[string]ipam.Block{}, addresses: map[string]ipam.Address{}, claims: map[string]ipam.Claim{},
+		watches: map[chan struct{}]struct{}{}, calls: map[string]int{},
+	}
 }
 
 // As is the Store as one node's client.
@@ -195,6 +203,9 @@ func (c Client) UpdateBlock(ctx context.Context, b ipam.Block) (ipam.Block, erro
 			return fmt.Errorf("%s: domain, prefix and owner do not change: %w", b.Name, ipam.ErrForbidden)
 		}
 		made = b
+		if reflect.DeepEqual(copied(made), copied(old)) {
+			return nil // as with the API server: no new version, and no event
+		}
 		c.s.stamp(&made.Meta, false)
 		c.s.blocks[made.Name] = copied(made)
 		c.s.tell(event{block: copied(made)})
@@ -295,7 +306,7 @@ func in(s ipam.Scope, domain, region, uid string) bool {
 }
 
 func copied(b ipam.Block) ipam.Block {
-	b.Requests = slices.Clone(b.Requests)
+	b.Requests = append([]ipam.HoleRequest(nil), b.Requests...)
 	return b
 }
 
@@ -303,8 +314,8 @@ func copied(b ipam.Block) ipam.Block {
 func (s *Store) Wipe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, b := range s.blocks {
-		s.tell(event{block: copied(b), gone: true})
+	for _, name := range slices.Sorted(maps.Keys(s.blocks)) {
+		s.tell(event{block: copied(s.blocks[name]), gone: true})
 	}
 	clear(s.regions)
 	clear(s.blocks)
@@ -319,24 +330,77 @@ func (s *Store) Objects() (regions []ipam.Region, blocks []ipam.Block, addresses
 	for _, name := range slices.Sorted(maps.Keys(s.blocks)) {
 		blocks = append(blocks, copied(s.blocks[name]))
 	}
-	return slices.Collect(maps.Values(s.regions)), blocks, slices.Collect(maps.Values(s.addresses))
+	for _, name := range slices.Sorted(maps.Keys(s.regions)) {
+		regions = append(regions, s.regions[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.addresses)) {
+		addresses = append(addresses, s.addresses[name])
+	}
+	return regions, blocks, addresses
 }
 
-// Drain marks a region, or takes the mark off, as the controller does.
+// Drain marks a region, or takes the mark off, whatever it is now.
 func (s *Store) Drain(name string, draining bool) {
 	s.mu.Lock()
+	r := s.regions[name]
+	s.mu.Unlock()
+	s.Mark(r, draining)
+}
+
+// Mark marks a region as draining, or takes the mark off, if it is still as it
+// was read, as the controller does.
+func (s *Store) Mark(r ipam.Region, draining bool) (ipam.Region, bool) {
+	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r, ok := s.regions[name]; ok {
-		r.Draining = draining
-		s.stamp(&r.Meta, false)
-		s.regions[name] = r
+	if now, ok := s.regions[r.Name]; !ok || now.Meta != r.Meta {
+		return r, false
+	}
+	r.Draining = draining
+	s.stamp(&r.Meta, false)
+	s.regions[r.Name] = r
+	return r, true
+}
+
+// Drop deletes a region, whatever it is now.
+func (s *Store) Drop(name string) {
+	s.mu.Lock()
+	r := s.regions[name]
+	s.mu.Unlock()
+	s.Retire(r)
+}
+
+// Retire deletes a region if it is still as it was read, as the controller does
+// when a region that is draining has no blocks.
+func (s *Store) Retire(r ipam.Region) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.regions[r.Name]; now.UID == r.UID && now.Version == r.Version {
+		delete(s.regions, r.Name)
 	}
 }
 
-// Drop deletes a region, as the controller does when a region that is draining
-// has no blocks.
-func (s *Store) Drop(name string) {
+// Release deletes a block or address of a lost node if it is still as it was
+// read, as the controller does.
+func (s *Store) Release(m ipam.Meta) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.regions, name)
+	if b, ok := s.blocks[m.Name]; ok && b.Meta == m {
+		delete(s.blocks, m.Name)
+		s.tell(event{block: copied(b), gone: true})
+	}
+	if x, ok := s.addresses[m.Name]; ok && x.Meta == m {
+		delete(s.addresses, m.Name)
+	}
+}
+
+// Touch changes nothing of a block but its version, as one who writes something
+// that we do not know.
+func (s *Store) Touch(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b, ok := s.blocks[name]; ok {
+		s.stamp(&b.Meta, false)
+		s.blocks[name] = b
+		s.tell(event{block: copied(b)})
+	}
 }

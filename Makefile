@@ -27,7 +27,8 @@ help: ## list the targets
 
 # command:Debian package
 NEEDED := containerd:containerd runc:runc ip:iproute2 nft:nftables busybox:busybox-static \
-          iperf3:iperf3 ping:iputils-ping conntrack:conntrack mount:mount curl:curl wget:wget
+          iperf3:iperf3 ping:iputils-ping conntrack:conntrack mount:mount curl:curl wget:wget \
+          dnsmasq:dnsmasq-base kea-dhcp4:kea-dhcp4-server kea-dhcp6:kea-dhcp6-server
 # files without a command of their own
 NEEDED_FILES := /usr/lib/cni/macvlan:containernetworking-plugins
 

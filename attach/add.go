@@ -108,7 +108,7 @@ func (s *Server) attach(ctx context.Context, r *request, pod Pod) (kind.Wired, e
 	if err := s.records.put(record); err != nil {
 		return kind.Wired{}, err
 	}
-	if record, err = s.make(ctx, record, plan, began); err != nil {
+	if record, err = s.make(ctx, record, plan, pod, began); err != nil {
 		s.undo(ctx, record)
 		return kind.Wired{}, err
 	}
@@ -119,7 +119,7 @@ func (s *Server) attach(ctx context.Context, r *request, pod Pod) (kind.Wired, e
 }
 
 // make takes addresses and wires what the record intends. The caller undoes the record that it gives back with an error.
-func (s *Server) make(ctx context.Context, record Record, plan []planned, began time.Time) (Record, error) {
+func (s *Server) make(ctx context.Context, record Record, plan []planned, pod Pod, began time.Time) (Record, error) {
 	var err error
 	for try := 1; ; try++ {
 		if record.Interfaces, began, err = s.wire(ctx, record, plan, began); err == nil {
@@ -132,6 +132,12 @@ func (s *Server) make(ctx context.Context, record Record, plan []planned, began 
 		if err := s.evade(ctx, record, plan, inUse, try); err != nil {
 			return record, err
 		}
+	}
+	if slices.ContainsFunc(plan, planned.leased) {
+		if record, err = s.leaseAll(ctx, record, plan, pod); err != nil {
+			return record, err
+		}
+		began = s.stage("ADD", "lease", began)
 	}
 	if err := s.requireGateways(ctx, record, plan); err != nil {
 		return record, err

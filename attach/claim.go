@@ -31,7 +31,7 @@ func (p *planned) claim(pod Pod) error {
 		made := p.ownClaim(pod)
 		c.Name, c.Make = made.Name, &made
 	}
-	any := false
+	any := p.leased() // the server knows the claim by its name
 	for i := range p.wants {
 		if sticky(p.wants[i].Pool) {
 			p.wants[i].Claim, any = &c, true

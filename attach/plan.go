@@ -88,6 +88,9 @@ func (p planner) resolve(ctx context.Context, pod Pod, s Selection) (planned, er
 	if one.wants, one.fixed, err = s.wants(ctx, one.net, p.pools); err != nil {
 		return one, err
 	}
+	if err := one.leasable(); err != nil {
+		return one, err
+	}
 	return one, one.claim(pod)
 }
 
@@ -117,7 +120,11 @@ func attachments(containerID string, all []planned) ([]kind.Attachment, error) {
 				}
 			}
 		}
-		if one.sel.WantsDefault {
+		if one.leased() {
+			if err := one.reserve(owned); err != nil {
+				return nil, err
+			}
+		} else if one.sel.WantsDefault {
 			gateways, err := one.defaults(a)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", one.sel.where(), err)
@@ -143,6 +150,28 @@ func attachments(containerID string, all []planned) ([]kind.Attachment, error) {
 	}
 	slices.Reverse(list)
 	return list, nil
+}
+
+// reserve keeps the default route for an interface whose gateway is not known yet.
+func (p planned) reserve(owned map[bool]bool) error {
+	if !p.sel.WantsDefault {
+		return nil
+	}
+	families := []bool{true}
+	if len(p.sel.DefaultRoute) > 0 {
+		families = families[:0]
+		for _, gw := range p.sel.DefaultRoute {
+			families = append(families, gw.Is4())
+		}
+	}
+	for _, v4 := range families {
+		if owned[v4] {
+			return refusef(ReasonBadDefaultRoute, "keep default-route on one of them",
+				"%s: another network of the annotation has the default route of that family already", p.sel.where())
+		}
+		owned[v4] = true
+	}
+	return nil
 }
 
 // isDevice tells whether the interface is a device that exists already: it keeps its MAC, unless another is asked for.

@@ -52,10 +52,12 @@ var kindReasons = map[string]string{"InvalidConfig": ReasonBadConfig, "UnknownPl
 
 // addressCodes are the CNI codes of refused addresses that another attempt may get.
 var addressCodes = map[string]int{
-	ipam.Unavailable: shimrpc.CodeTryAgainLater,
-	ipam.PoolFull:    shimrpc.CodeTryAgainLater,
-	ipam.Taken:       shimrpc.CodeTryAgainLater,
-	ipam.Deleted:     shimrpc.CodeTryAgainLater,
+	ipam.Unavailable:  shimrpc.CodeTryAgainLater,
+	ipam.PoolFull:     shimrpc.CodeTryAgainLater,
+	ipam.Taken:        shimrpc.CodeTryAgainLater,
+	ipam.NoLease:      shimrpc.CodeTryAgainLater,
+	ipam.LeaseRefused: shimrpc.CodeTryAgainLater,
+	ipam.Deleted:      shimrpc.CodeTryAgainLater,
 
 	ipam.UnknownClaim:  shimrpc.CodeTryAgainLater,
 	ipam.ClaimInUse:    shimrpc.CodeTryAgainLater,

@@ -17,6 +17,7 @@ import (
 // Wirer wires interfaces (kind.Wirer).
 type Wirer interface {
 	Wire(ctx context.Context, netns string, attachments []kind.Attachment) ([]kind.Wired, error)
+	Readdress(ctx context.Context, netns string, r kind.Record, to kind.Layout) (kind.Wired, error)
 	Unwire(ctx context.Context, netns string, records []kind.Record) error
 	Check(ctx context.Context, netns string, records []kind.Record) error
 	Orphans(ctx context.Context, owned []kind.Record) ([]kind.Orphan, error)
@@ -65,8 +66,10 @@ type Config struct {
 	Statuses    Statuses
 	// Elsewhere may be nil: then nobody is told that nodes give the same addresses.
 	Elsewhere Elsewhere
-	Meter     Meter
-	Log       *slog.Logger
+	// Leases may be nil: then networks of ipam type dhcp are refused.
+	Leases Leases
+	Meter  Meter
+	Log    *slog.Logger
 	// Records is the log of sandboxes. Incomplete tells that some of it was lost, or that there was none.
 	Records    Log
 	Incomplete bool
@@ -123,6 +126,9 @@ func New(c Config) (*Server, error) {
 		records: records,
 		wirings: make(chan struct{}, mostWirings), unwirings: make(chan struct{}, mostWirings), disturbed: make(chan struct{}, 1),
 		spared: map[string]bool{}, suspects: map[string]time.Time{},
+	}
+	if c.Leases == nil {
+		s.Leases = noLeases{}
 	}
 	s.damaged = err != nil || c.Incomplete
 	s.reports = newReports(s)

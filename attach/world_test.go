@@ -19,10 +19,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tsunagu-net/tsunagu/attach/dhcp"
 	"github.com/tsunagu-net/tsunagu/attach/hostport"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/ipam"
 	"github.com/tsunagu-net/tsunagu/ipam/iptest"
+	"github.com/tsunagu-net/tsunagu/kernel/clock"
 	"github.com/tsunagu-net/tsunagu/kernel/link"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
 )
@@ -284,11 +286,12 @@ type node struct {
 	ns        *netns.Namespace
 	conn      *link.Conn
 
-	store            *iptest.Store
-	addresses, notes iptest.Disk
-	ports            *testPorts
-	meter            *testMeter
-	lacks            []string
+	store                    *iptest.Store
+	addresses, notes, leases iptest.Disk
+	keeper                   *dhcp.Keeper
+	ports                    *testPorts
+	meter                    *testMeter
+	lacks                    []string
 
 	wirer     *kind.Wirer
 	allocator *ipam.Allocator
@@ -357,8 +360,12 @@ func (n *node) boot() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = n.allocator.Run(ctx) })
+	leases, err := dhcp.New(dhcp.Options{Open: dhcp.OpenLine, Log: n.leases.Boot(), Now: clock.Boot, InUse: dhcp.InUse, Logger: log})
+	n.must(err)
+	n.keeper = leases
 	n.server, err = New(Config{
-		Pods: n.cluster, Definitions: n.cluster, Pools: n.cluster, PodNetwork: testNetwork{[]string{"10.244.1.0/24", "fd00:244:0:1::/64"}},
+		Leases: leases,
+		Pods:   n.cluster, Definitions: n.cluster, Pools: n.cluster, PodNetwork: testNetwork{[]string{"10.244.1.0/24", "fd00:244:0:1::/64"}},
 		Addresses: n.allocator, Claims: n.cluster, Wirer: n.wirer, Ports: n.ports, Events: n.cluster, Statuses: n.cluster, Meter: n.meter, Log: log,
 		Records: n.notes.Boot(), Lacks: func() []string { return n.lacks },
 	})
@@ -366,6 +373,7 @@ func (n *node) boot() {
 	n.must(n.server.Start(ctx))
 	l, err := Listen(n.socket())
 	n.must(err)
+	running.Go(func() { _ = leases.Run(ctx, n.server) })
 	running.Go(func() {
 		if err := n.server.Serve(ctx, l); err != nil {
 			n.Error(err)

@@ -115,12 +115,7 @@ func ParseConfig(raw []byte) (Config, error) {
 	case TypeHostLocal:
 		return parseHostLocal(raw)
 	case TypeDHCP:
-		if _, err := parseDHCP(raw); err != nil {
-			return Config{}, err
-		}
-		return Config{}, &Refusal{Reason: UnknownType,
-			Message: "ipam.type dhcp is not supported yet",
-			Fix:     `use "type": "tsunagu" or "whereabouts" with a range that the DHCP server does not serve`}
+		return parseDHCP(raw)
 	}
 	return Config{}, &Refusal{Reason: UnknownType,
 		Message: fmt.Sprintf("ipam.type %q is not one of tsunagu, whereabouts, host-local, dhcp, static", s.Type),

@@ -34,6 +34,10 @@ const (
 	ClaimInUse = "ClaimInUse"
 	// BadConfig: the ipam configuration says something impossible.
 	BadConfig = "BadAddressConfig"
+	// NoLease: no DHCP server answers.
+	NoLease = "NoLease"
+	// LeaseRefused: a DHCP server answers, and does not give what is asked for.
+	LeaseRefused = "LeaseRefused"
 	// UnknownType: the ipam type is not one that is built in.
 	UnknownType = "UnknownAddressType"
 )

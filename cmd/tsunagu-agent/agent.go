@@ -14,11 +14,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tsunagu-net/tsunagu/attach"
+	"github.com/tsunagu-net/tsunagu/attach/dhcp"
 	"github.com/tsunagu-net/tsunagu/attach/hostport"
 	"github.com/tsunagu-net/tsunagu/attach/install"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/ipam"
 	"github.com/tsunagu-net/tsunagu/ipam/journal"
+	"github.com/tsunagu-net/tsunagu/kernel/clock"
 	"github.com/tsunagu-net/tsunagu/kube"
 	"github.com/tsunagu-net/tsunagu/overlay"
 )
@@ -143,11 +145,20 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 	}
 	start("addresses", addresses.Run)
 	start("number of nodes", func(ctx context.Context) error { return a.tellCount(ctx, addresses) })
+	leaseLog, _, err := a.openJournal(ctx, "leases.journal")
+	if err != nil {
+		return err
+	}
+	defer leaseLog.Close()
+	leases, err := dhcp.New(dhcp.Options{Open: dhcp.OpenLine, Log: leaseLog, Now: clock.Boot, InUse: dhcp.InUse, Logger: a.log.With("room", "dhcp")})
+	if err != nil {
+		a.log.Error("some DHCP leases are forgotten; their Pods' addresses are not renewed", "err", err)
+	}
 	server, err := attach.New(attach.Config{
 		Pods: a.pods, Definitions: a.definitions, Pools: a.pools, Namespaces: a.options.namespaces,
 		PodNetwork: podNetwork{a.options.node, a.nodes, a.services, a.overlay, a.options.prefixes},
 		Addresses:  addresses, Claims: store, Wirer: wirer, Ports: hostport.New(a.overlay.Table(), a.log.With("room", "hostport")),
-		Events: a.events, Statuses: kube.NewStatuses(a.client), Elsewhere: kube.NewElsewhere(a.client, a.options.node), Meter: a.metrics, Log: a.log.With("room", "attach"),
+		Events: a.events, Statuses: kube.NewStatuses(a.client), Elsewhere: kube.NewElsewhere(a.client, a.options.node), Leases: leases, Meter: a.metrics, Log: a.log.With("room", "attach"),
 		Records: records, Incomplete: found.New || found.Damaged > 0, Lacks: a.lacks,
 	})
 	if err != nil {
@@ -163,6 +174,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		return err
 	}
 	start("sweep", server.Run)
+	start("leases", func(ctx context.Context) error { return leases.Run(ctx, server) })
 	start("routes", func(ctx context.Context) error { return a.watchRoutes(ctx, server) })
 	if a.options.keepConf {
 		uninstall, err := a.install(ctx, below, start)

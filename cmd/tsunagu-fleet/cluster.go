@@ -125,6 +125,9 @@ func domainOf(pool string) string {
 }
 
 // Check, Orphans, Remove and Mend implement attach.Wirer.
+func (notebook) Readdress(_ context.Context, _ string, r kind.Record, _ kind.Layout) (kind.Wired, error) {
+	return r, nil
+}
 func (notebook) Check(context.Context, string, []kind.Record) error            { return nil }
 func (notebook) Orphans(context.Context, []kind.Record) ([]kind.Orphan, error) { return nil, nil }
 func (notebook) Remove(context.Context, []kind.Orphan) error                   { return nil }

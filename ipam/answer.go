@@ -187,12 +187,16 @@ func (a *Allocator) heal(ctx context.Context, l *lease) error {
 			return err
 		}
 	}
+	a.mu.Lock()
+	l.cut = 0
+	a.mu.Unlock()
 	still, err := a.unboundHoles(ctx, l)
 	if err != nil {
 		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	still &^= l.cut // bound by an object that the list may be too old for
 	for healed := l.holes & gone & still; healed != 0; healed &= healed - 1 {
 		place, now := bits.TrailingZeros64(healed), time.Now()
 		if d := a.cooldown(spot{l.domain, l.at(place)}); d > 0 {

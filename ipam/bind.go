@@ -100,7 +100,9 @@ func (a *Allocator) create(ctx context.Context, owner Owner, p *Pool, x netip.Ad
 		case got.NodeUID == a.NodeUID && got.Owner.Key == owner.Key && got.Claim == claim:
 			return got, nil // made by an earlier try whose answer was lost
 		}
-		_ = a.unbound(name)
+		if got.NodeUID != a.NodeUID {
+			_ = a.unbound(name) // else the mark is of the interface that has it
+		}
 		return got, takenFrom(p, x, got)
 	}
 	_ = a.unbound(name)
@@ -144,7 +146,7 @@ func (a *Allocator) cutOwn(p *Pool, x netip.Addr) error {
 	}
 	s := a.space(p.Domain)
 	if l := s.find(x); l != nil {
-		l.holes |= 1 << l.place(x)
+		l.cutAt(l.place(x))
 		l.resting &^= 1 << l.place(x)
 		l.touch(time.Now())
 		s.settle(l)

@@ -81,7 +81,7 @@ func (a *Allocator) unreserve(l *lease, x netip.Addr, bound bool) {
 	defer a.mu.Unlock()
 	l.used &^= 1 << l.place(x)
 	if bound {
-		l.holes |= 1 << l.place(x)
+		l.cutAt(l.place(x))
 	}
 	s := a.space(l.domain)
 	if s.find(x) == l {

@@ -22,10 +22,25 @@ func (a *Allocator) Free(_ context.Context, key Key) error {
 	if h == nil {
 		return nil
 	}
+	if err := a.release(h); err != nil {
+		// It holds all of them, or none: the objects stay as well.
+		for _, s := range h.slots {
+			if s.bound {
+				delete(a.ending, objectName(s.domain, s.Address.Addr()))
+			}
+		}
+		return fmt.Errorf("free the addresses of %s: %w", key, err)
+	}
+	a.forget(h, time.Now())
+	return nil
+}
+
+// release logs that a holding ends. Called with mu held.
+func (a *Allocator) release(h *held) error {
 	for _, s := range h.slots {
 		if s.bound {
-			if err := a.condemn(s.ended(key)); err != nil {
-				return fmt.Errorf("free the addresses of %s: %w", key, err)
+			if err := a.condemn(s.ended(h.owner.Key)); err != nil {
+				return err
 			}
 		}
 	}
@@ -33,14 +48,13 @@ func (a *Allocator) Free(_ context.Context, key Key) error {
 	for i := range h.slots {
 		if s := &h.slots[i]; s.rest > 0 && !s.bound && !s.frozen {
 			if err := a.logRest(s, now); err != nil {
-				return fmt.Errorf("free the addresses of %s: %w", key, err)
+				return err
 			}
 		}
 	}
-	if err := a.Log.Delete(heldKey + key.String()); err != nil {
-		return fmt.Errorf("free the addresses of %s: log: %w", key, err)
+	if err := a.Log.Delete(heldKey + h.owner.Key.String()); err != nil {
+		return fmt.Errorf("log: %w", err)
 	}
-	a.forget(h, now)
 	return nil
 }
 
@@ -63,7 +77,7 @@ func (a *Allocator) forget(h *held, now time.Time) {
 			continue
 		}
 		if s.frozen {
-			l.holes |= 1 << l.place(x) // somebody else may have the right: heal looks
+			l.cutAt(l.place(x)) // somebody else may have the right: heal looks
 		}
 		l.give(l.place(x), now)
 		if s.rest > 0 {

@@ -35,6 +35,7 @@ type lease struct {
 
 	// resting are addresses that were given back and are not given out yet.
 	used, holes, resting uint64
+	cut                  uint64 // holes made since a heal listed what is bound
 	// order is the addresses that were given back, longest ago first.
 	order []given
 
@@ -127,6 +128,13 @@ func (l *lease) cutOut(bound []Address) {
 			l.holes |= 1 << l.place(x.Address) &^ l.used
 		}
 	}
+}
+
+// cutAt makes a hole that a heal under way leaves alone: what it has listed may
+// be older.
+func (l *lease) cutAt(place int) {
+	l.holes |= 1 << place
+	l.cut |= 1 << place
 }
 
 // take marks an address as used.

@@ -236,7 +236,7 @@ func (a *Allocator) rebound(x spot, bound bool, uid string, frozen bool, claim C
 		return nil
 	}
 	if l := a.space(x.domain).find(x.addr); bound && l != nil {
-		l.holes |= 1 << l.place(x.addr)
+		l.cutAt(l.place(x.addr))
 		l.used &^= 1 << l.place(x.addr)
 		a.space(x.domain).settle(l)
 	}

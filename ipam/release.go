@@ -49,6 +49,10 @@ func (a *Allocator) depart(ctx context.Context, l *lease) error {
 	if s.find(l.start()) == l {
 		s.remove(l)
 	}
+	if errors.Is(err, ErrConflict) {
+		// Another object has the name: a create of ours that came late, perhaps.
+		a.suspect[l.name()] = struct{}{}
+	}
 	if err := a.Log.Delete(leavingKey + l.name()); err != nil {
 		return fmt.Errorf("log the return of block %s: %w", l.name(), err)
 	}

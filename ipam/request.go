@@ -35,6 +35,11 @@ func newRequests(wants []Want) (requests []request, shared bool, err error) {
 		for p := range w.pools() {
 			shared = shared || !p.Local
 		}
+		for k := range requests[:i] {
+			if o := &requests[k]; w.Static.IsValid() && o.Static == w.Static && o.Pool.Domain == w.Pool.Domain {
+				return nil, false, bad("address "+w.Static.String()+" is asked for twice for one interface", "ask for it once")
+			}
+		}
 		requests[i].Want = w
 	}
 	return requests, shared, nil

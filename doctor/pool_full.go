@@ -18,7 +18,7 @@ var poolNearlyFull = Check{
 	Look: func(s *Snapshot) []Finding {
 		var found []Finding
 		for _, p := range s.Pools {
-			if !isFull(p) && p.Status.Total > 0 && float64(p.Status.Used) >= nearlyFull*float64(p.Status.Total) {
+			if !isFull(p) && p.Status.Total > 0 && float64(p.Status.Total-p.Status.Free) >= nearlyFull*float64(p.Status.Total) {
 				found = append(found, fullness(p, Warning, "new Pods on it will be refused soon"))
 			}
 		}
@@ -43,7 +43,7 @@ var poolFull = Check{
 }
 
 func isFull(p v1alpha1.IPPool) bool {
-	return p.Status.Total > 0 && (p.Status.Free == 0 || p.Status.Used >= p.Status.Total)
+	return p.Status.Total > 0 && p.Status.Free == 0
 }
 
 func fullness(p v1alpha1.IPPool, severity Severity, breaks string) Finding {

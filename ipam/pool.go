@@ -119,6 +119,12 @@ func (p Pool) Contains(a netip.Addr) bool {
 	return found || i > 0 && statics[i-1].Contains(a)
 }
 
+// GivesAny tells whether the pool may give out a to who asks for any address.
+func (p Pool) GivesAny(a netip.Addr) bool {
+	spans := p.parsed().from(a)
+	return len(spans) > 0 && spans[0].Contains(a)
+}
+
 // Refuse says why the pool may not give out a, or nil.
 func (p Pool) Refuse(a netip.Addr) error {
 	p = p.parsed()

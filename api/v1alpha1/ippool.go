@@ -54,13 +54,15 @@ type IPPoolSpec struct {
 // IPPoolStatus counts an IPPool. It is flushed lazily, for people and not for
 // safety. Counts of IPv6 pools end at the largest int64.
 type IPPoolStatus struct {
-	// Total is the number of addresses that may be given out.
+	// Total is the number of addresses that may be given out to who asks for
+	// any: those of StaticRanges are not among them.
 	// +optional
 	Total int64 `json:"total"`
-	// Used is the number of addresses that interfaces hold.
+	// Used is the number of addresses that interfaces hold, or that are bound
+	// one by one, those of StaticRanges included.
 	// +optional
 	Used int64 `json:"used"`
-	// Free is Total less Used.
+	// Free is the number of Total that nobody has.
 	// +optional
 	Free int64 `json:"free"`
 	// Static is the number of IPAddress objects in the pool: static, sticky

@@ -64,25 +64,50 @@ func TestCountPool(t *testing.T) {
 	}
 }
 
+// Addresses of staticRanges are used, and are none of those that are free.
+func TestStaticRangesDoNotCountAsFree(t *testing.T) {
+	p := ipPool("p", "10.0.0.0/29", "10.0.0.1-10.0.0.3")
+	p.Spec.StaticRanges = []string{"10.0.0.4-10.0.0.6"}
+	strange := address("blue", "10.0.0.3")
+	strange.Spec.Quarantine, strange.Spec.Owner = &v1alpha1.AddressQuarantine{MAC: "02:00:00:00:00:01", Seconds: 60}, v1alpha1.AddressOwner{}
+	parsed := must[ipam.Pool](t)(ipam.ParsePool(p))
+	got := countPool(parsed, []v1alpha1.IPBlock{block("blue", "10.0.0.0/30", 1)}, []v1alpha1.IPAddress{address("blue", "10.0.0.4"), address("blue", "10.0.0.5"), strange})
+	s, c := poolStatus(&p, parsed, nil, got, surroundings{}, true)
+	if got := fmt.Sprint(s.Total, s.Used, s.Free, s.Static, s.Conflicts, " ", c.Reason); got != "3 4 1 3 1 Serving" {
+		t.Errorf("total, used, free, static, conflicts: %s", got)
+	}
+}
+
+func TestFallbacksThatAreOfNoUse(t *testing.T) {
+	p := ipPool("p", "10.0.0.0/24")
+	p.Spec.Fallback = []string{"p", "gone", "six", "fine"}
+	got := fallbacks(must[ipam.Pool](t)(ipam.ParsePool(p)), []v1alpha1.IPPool{p, ipPool("six", "fd00::/64"), ipPool("fine", "10.1.0.0/24")})
+	if len(got) != 3 || !strings.Contains(got[0], "itself") || !strings.Contains(got[1], "gone") || !strings.Contains(got[2], "six") {
+		t.Errorf("says %q", got)
+	}
+}
+
 func TestPoolStatus(t *testing.T) {
 	p := ipPool("p", "10.0.0.0/29")
 	parsed := must[ipam.Pool](t)(ipam.ParsePool(p))
 	out := []netip.Addr{netip.MustParseAddr("10.0.0.1")}
 	for _, c := range []struct {
-		bad     error
-		t       tally
-		overlap []string
-		wanted  bool
-		want    string
+		bad    error
+		t      tally
+		around surroundings
+		wanted bool
+		want   string
 	}{
-		{nil, tally{Used: 2}, nil, true, "6 2 4 True Serving"},
-		{nil, tally{Used: 6}, nil, true, "6 6 0 True Full all 6 addresses are in use"},
-		{nil, tally{Used: 1, Outside: out}, nil, true, "6 1 5 True UsedOutside 1 addresses outside the ranges are in use"},
-		{nil, tally{Used: 1}, []string{"q"}, true, "6 1 5 True Serving shares addresses with q"},
-		{nil, tally{Used: 1}, nil, false, "6 1 5 False Draining its Network no longer has this subnet"},
-		{errors.New("cidr: nonsense"), tally{}, nil, true, "0 0 0 False Invalid cidr: nonsense"},
+		{nil, tally{Used: 2, Taken: 2}, surroundings{}, true, "6 2 4 True Serving"},
+		{nil, tally{Used: 6, Taken: 6, Namespaces: map[string]int64{"a": 1, "b": 3, "c": 3, "d": 1}}, surroundings{}, true, "6 6 0 True Full all 6 addresses are in use or bound; bound one by one most in namespaces b (3), c (3), a (1)"},
+		{nil, tally{Used: 3, Taken: 2}, surroundings{}, true, "6 3 4 True Serving"},
+		{nil, tally{}, surroundings{Fallback: []string{"fallback x does not exist and is passed over"}}, true, "6 0 6 True Serving fallback x"},
+		{nil, tally{Used: 1, Taken: 1, Outside: out}, surroundings{}, true, "6 1 5 True UsedOutside 1 addresses outside the ranges are in use"},
+		{nil, tally{Used: 1, Taken: 1}, surroundings{Overlaps: []string{"q"}}, true, "6 1 5 True Serving shares addresses with q"},
+		{nil, tally{Used: 1, Taken: 1}, surroundings{}, false, "6 1 5 False Draining its Network no longer has this subnet"},
+		{errors.New("cidr: nonsense"), tally{}, surroundings{}, true, "0 0 0 False Invalid cidr: nonsense"},
 	} {
-		s, cond := poolStatus(&p, parsed, c.bad, c.t, c.overlap, c.wanted)
+		s, cond := poolStatus(&p, parsed, c.bad, c.t, c.around, c.wanted)
 		got := strings.TrimSpace(fmt.Sprint(s.Total, s.Used, s.Free, " ", cond.Status, " ", cond.Reason, " ", cond.Message))
 		if !strings.HasPrefix(got, c.want) {
 			t.Errorf("says %q, want %q", got, c.want)

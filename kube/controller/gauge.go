@@ -15,7 +15,7 @@ type gauge struct{ addresses *prometheus.GaugeVec }
 func addressGauge(to prometheus.Registerer) (gauge, error) {
 	g := gauge{prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "tsunagu_pool_addresses",
-		Help: "Addresses of an IPPool by state: total, used, free, static.",
+		Help: "Addresses of an IPPool by state: total, used, free, static, quarantined.",
 	}, []string{"pool", "state"})}
 	err := to.Register(g.addresses)
 	var before prometheus.AlreadyRegisteredError
@@ -28,7 +28,7 @@ func addressGauge(to prometheus.Registerer) (gauge, error) {
 }
 
 func (g gauge) set(pool string, s v1alpha1.IPPoolStatus) {
-	for state, n := range map[string]int64{"total": s.Total, "used": s.Used, "free": s.Free, "static": s.Static} {
+	for state, n := range map[string]int64{"total": s.Total, "used": s.Used, "free": s.Free, "static": s.Static, "quarantined": s.Conflicts} {
 		g.addresses.WithLabelValues(pool, state).Set(float64(n))
 	}
 }

@@ -60,10 +60,10 @@ func TestMayBeOf(t *testing.T) {
 		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: at(sec)}, Spec: corev1.PodSpec{HostNetwork: host}}
 	}
 	for _, c := range []struct {
-		name      string
-		pod       *corev1.Pod
-		uid       string
-		want      bool
+		name string
+		pod  *corev1.Pod
+		uid  string
+		want bool
 	}{
 		{"no successor", pod(200, false), "", true},
 		{"no successor, host network", pod(50, true), "", true},

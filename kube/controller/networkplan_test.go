@@ -3,8 +3,10 @@ package controller
 import (
 	"strings"
 	"testing"
+	"time"
 
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -229,6 +231,42 @@ func TestVerdict(t *testing.T) {
 		status, reason, message := verdict(p, nil)
 		if got := string(status) + " " + reason + ": " + message; got != want {
 			t.Errorf("says %q, want %q", got, want)
+		}
+	}
+}
+
+// How the addresses of a subnet are given out is the pool's as well, and
+// follows when it is edited.
+func TestPlanCarriesTheAddressPolicy(t *testing.T) {
+	net := blue()
+	net.Spec.Subnets[0].AddressPolicy = v1alpha1.AddressPolicy{
+		StaticRanges: []string{"192.168.101.200-192.168.101.220"}, Order: v1alpha1.OrderCooldown, Cooldown: &metav1.Duration{Duration: time.Minute},
+		NodeLoss: v1alpha1.OutOfService, Quotas: []v1alpha1.NamespaceQuota{{Namespace: "*", Max: 5}}, MACPrefix: "02:0a", Fallback: []string{"spare"},
+	}
+	made := pool(net, net.Spec.Subnets[0])
+	if !equality.Semantic.DeepEqual(made.Spec.AddressPolicy, net.Spec.Subnets[0].AddressPolicy) {
+		t.Errorf("made %+v", made.Spec.AddressPolicy)
+	}
+	have := []v1alpha1.IPPool{*made.DeepCopy(), *pool(net, net.Spec.Subnets[1])}
+	unused := func(*v1alpha1.IPPool) bool { return false }
+	if plan := must[networkPlan](t)(planNetwork(net, nil, nil, have, unused)); len(plan.Create)+len(plan.Update)+len(plan.Delete) != 0 {
+		t.Errorf("plans %+v for nothing", plan)
+	}
+	for name, edit := range map[string]func(*v1alpha1.AddressPolicy){
+		"quota":        func(p *v1alpha1.AddressPolicy) { p.Quotas = []v1alpha1.NamespaceQuota{{Namespace: "*", Max: 6}} },
+		"cooldown":     func(p *v1alpha1.AddressPolicy) { p.Cooldown = &metav1.Duration{Duration: time.Hour} },
+		"staticRanges": func(p *v1alpha1.AddressPolicy) { p.StaticRanges = nil },
+		"fallback":     func(p *v1alpha1.AddressPolicy) { p.Fallback = append(p.Fallback, "other") },
+	} {
+		edited := net.DeepCopy()
+		edit(&edited.Spec.Subnets[0].AddressPolicy)
+		plan := must[networkPlan](t)(planNetwork(edited, nil, nil, have, unused))
+		if len(plan.Update) != 1 {
+			t.Errorf("%s: plans %+v", name, plan)
+			continue
+		}
+		if got := plan.Update[0].(*v1alpha1.IPPool).Spec.AddressPolicy; !equality.Semantic.DeepEqual(got, edited.Spec.Subnets[0].AddressPolicy) {
+			t.Errorf("%s: the pool becomes %+v", name, got)
 		}
 	}
 }

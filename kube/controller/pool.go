@@ -90,7 +90,7 @@ func (r *pools) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, e
 	}
 	parsed, bad := ipam.ParsePool(p)
 	var t tally
-	var overlap []string
+	var around surroundings
 	if bad == nil {
 		var err error
 		if t, err = r.books.count(ctx, parsed); err != nil {
@@ -100,13 +100,13 @@ func (r *pools) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, e
 		if err := r.List(ctx, &others, client.UnsafeDisableDeepCopy); err != nil {
 			return ctrl.Result{}, err
 		}
-		overlap = overlaps(&p, parsed, others.Items)
+		around = surroundings{overlaps(&p, parsed, others.Items), fallbacks(parsed, others.Items)}
 	}
 	wanted, err := r.wanted(ctx, &p)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	status, condition := poolStatus(&p, parsed, bad, t, overlap, wanted)
+	status, condition := poolStatus(&p, parsed, bad, t, around, wanted)
 	status.Conditions = p.DeepCopy().Status.Conditions
 	meta.SetStatusCondition(&status.Conditions, condition)
 	r.gauge.set(p.Name, status)

@@ -36,7 +36,7 @@ func TestReconcilePoolCounts(t *testing.T) {
 	if s.Total != 254 || s.Used != 3 || s.Free != 251 || s.Static != 1 || s.Blocks != 1 {
 		t.Errorf("status %+v", s)
 	}
-	if families, err := registry.Gather(); err != nil || len(families) != 1 || len(families[0].Metric) != 4 {
+	if families, err := registry.Gather(); err != nil || len(families) != 1 || len(families[0].Metric) != 5 {
 		t.Errorf("metrics %v, %v", families, err)
 	}
 

@@ -186,8 +186,8 @@ func (a *Allocator) lookup(ctx context.Context, owner Owner, cl *Claiming) (Clai
 			}
 		}
 		if !rest(ctx, pause) {
-			return c, &Refusal{Reason: ClaimInUse, Message: fmt.Sprintf("IPClaim %s/%s is being deleted, with the addresses of a workload of the same name that is no more", c.Namespace, c.Name),
-				Fix: "it is tried again; if the claim stays, delete it: kubectl -n " + c.Namespace + " delete ipclaim " + c.Name}
+			return c, &Refusal{Reason: ClaimInUse, Message: fmt.Sprintf("IPClaim %s/%s is being deleted, with the addresses of a workload of the same name that is no more", cl.Namespace, cl.Name),
+				Fix: "it is tried again; if the claim stays, delete it: kubectl -n " + cl.Namespace + " delete ipclaim " + cl.Name}
 		}
 	}
 }

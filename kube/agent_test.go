@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/tsunagu-net/tsunagu/attach"
@@ -69,9 +70,27 @@ func TestPods(t *testing.T) {
 	if known, complete := pods.Known(); !complete || !known["u1"] || !known["u2"] || len(known) != 2 {
 		t.Errorf("known %v, %v", known, complete)
 	}
+	if twice, err := stripPod(object("set-0")); err != nil || toPod(mustStrip(t, twice)).Owner.Name != "set" {
+		t.Errorf("stripped twice it is %+v, %v", twice, err)
+	}
 	if object, _, _ := pods.store.GetByKey("default/web"); strings.Contains(toJSON(t, object), "not kept") {
 		t.Error("the copy keeps what nobody reads")
 	}
+}
+
+// object is a Pod of the StatefulSet "set".
+func object(name string) *metav1.PartialObjectMetadata {
+	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: []metav1.OwnerReference{
+		{APIVersion: "example.org/v1", Kind: "Other", Name: "other"}, {APIVersion: "apps/v1", Kind: "StatefulSet", Name: "set", UID: "u", Controller: new(true)}}}}
+}
+
+func mustStrip(t *testing.T, o any) *metav1.PartialObjectMetadata {
+	t.Helper()
+	again, err := stripPod(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return again.(*metav1.PartialObjectMetadata)
 }
 
 func toJSON(t *testing.T, v any) string {

@@ -74,11 +74,12 @@ func stripPod(object any) (any, error) {
 	return p, nil
 }
 
-// stickyOwner is the StatefulSet that controls a Pod, if one does: the only owner that anybody here asks for.
+// stickyOwner is the StatefulSet that controls a Pod, if one does: the only owner that anybody here asks for. What it gives it leaves as
+// it is, because an object is stripped more than once.
 func stickyOwner(refs []metav1.OwnerReference) []metav1.OwnerReference {
 	for _, r := range refs {
 		if r.Controller != nil && *r.Controller && r.Kind == "StatefulSet" {
-			return []metav1.OwnerReference{{APIVersion: r.APIVersion, Kind: r.Kind, Name: r.Name, UID: r.UID}}
+			return []metav1.OwnerReference{{APIVersion: r.APIVersion, Kind: r.Kind, Name: r.Name, UID: r.UID, Controller: r.Controller}}
 		}
 	}
 	return nil

@@ -107,6 +107,9 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 	if err := admission.Add(m, cfg, o.Admission, b, log); err != nil {
 		return nil, err
 	}
+	if err := m.Add(ipamClaimStarter{m, &ipamClaims{Client: m.GetClient(), live: m.GetAPIReader(), log: log}}); err != nil {
+		return nil, fmt.Errorf("look for IPAMClaims: %w", err)
+	}
 	return m, m.Add(&garbage{
 		Client: m.GetClient(), live: m.GetAPIReader(), graves: newGraveyard(o.Quarantine),
 		events: recorder, log: log, said: map[ownerID]string{}, idle: map[types.UID]time.Time{}, marked: map[string]bool{}, forever: map[ownerID]bool{},

@@ -35,7 +35,15 @@ func main() {
 	flag.StringVar(&o.netns, "netns", "", "a network namespace that stands for all sandboxes; nothing is done in it")
 	flag.IntVar(&o.nodes, "nodes", 50, "how many nodes")
 	flag.StringVar(&o.whereabouts, "whereabouts", "", "path of the whereabouts CNI plugin, for the other side")
+	history := flag.String("judge", "", "judge this history of uses and do nothing else")
 	flag.Parse()
+	if *history != "" {
+		if err := judge(*history, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "tsunagu-fleet:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o, os.Stdin, os.Stdout); err != nil {

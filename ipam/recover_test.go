@@ -38,6 +38,39 @@ func TestRestartKeepsWhatWasGiven(t *testing.T) {
 	})
 }
 
+// An agent that is killed before it told how full a block is tells it when it is back: in both directions.
+func TestRestartTellsWhatIsUsed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		m := newMachine(t, store, 1, 3)
+		p := poolOf("10.1.2.0/24")
+		one, two := nobody("one"), nobody("two")
+		used := func() (n int) {
+			_, blocks, _ := store.Objects()
+			for _, b := range blocks {
+				n += b.UsedCount
+			}
+			return n
+		}
+		m.take(one, anyOf(p))
+		m.take(two, anyOf(p))
+		m.kill()
+		m.boot()
+		time.Sleep(10 * time.Second)
+		if n := used(); n != 2 {
+			t.Errorf("the block tells of %d addresses in use, want 2", n)
+		}
+		m.free(one)
+		m.free(two)
+		m.kill()
+		m.boot()
+		time.Sleep(10 * time.Second)
+		if n := used(); n != 0 {
+			t.Errorf("the block tells of %d addresses in use, want none", n)
+		}
+	})
+}
+
 // DEL works from the log while the API server is away, and reaches it later.
 func TestFreeWithoutTheAPIServerAndOverARestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {

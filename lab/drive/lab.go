@@ -80,11 +80,16 @@ func (l Lab) labBinary() string { return filepath.Join(l.Root, "bin", "tsunagu-l
 // Until calls try every interval until it returns nil, and gives its last
 // error when ctx ends first.
 func Until(ctx context.Context, interval time.Duration, try func(context.Context) error) error {
+	var last error
 	for {
 		err := try(ctx)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() != nil && last != nil {
+			err = last // this one was only cut short
+		}
+		last = err
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w (gave up: %v)", err, context.Cause(ctx))

@@ -88,8 +88,8 @@ func TestNodeWithoutAPIServer(t *testing.T) {
 				return fmt.Errorf("the IPAddress of %s, deleted while the API server was away, is still there", static)
 			}
 		}
-		var pool struct{ Status struct{ Used int } }
-		if err := lab.Get(ctx, &pool, "ippool.tsunagu.dev", "e2e-alone"); err != nil {
+		var pool struct{ Status struct{ Used int } } // called after the Network and the subnet
+		if err := lab.Get(ctx, &pool, "ippool.tsunagu.dev", "e2e-alone-192-168-113-0-24"); err != nil {
 			return err
 		}
 		if pool.Status.Used != 1 {
@@ -107,6 +107,9 @@ func TestNodeWithoutAPIServer(t *testing.T) {
 	box["two"].del(ctx, t)
 	_, err = lab.Kubectl(ctx, "delete", "pod", "-n", ns, "--all", "--force", "--grace-period=0")
 	must(t, err)
+	for _, h := range box {
+		must(t, h.remove())
+	}
 	settles(t, before)
 }
 
@@ -132,11 +135,17 @@ func newHandmade(t *testing.T, node, namespace, pod string) handmade {
 	_, err := lab.Exec(within(t, 20*time.Second), node, "sh", "-c", "touch "+h.path()+" && unshare --net="+h.path()+" true && nsenter --net="+h.path()+" ip link set lo up")
 	must(t, err)
 	t.Cleanup(func() {
-		if out, err := lab.Exec(context.Background(), node, "sh", "-c", "umount "+h.path()+" && rm "+h.path()); err != nil {
-			t.Errorf("removing sandbox %s: %v %s", h.id, err, out)
+		if err := h.remove(); err != nil {
+			t.Error(err)
 		}
 	})
 	return h
+}
+
+// remove takes the sandbox away; one that is gone is fine.
+func (h handmade) remove() error {
+	_, err := lab.Exec(context.Background(), h.node, "sh", "-c", "test ! -e "+h.path()+" || { umount "+h.path()+" && rm "+h.path()+"; }")
+	return err
 }
 
 func (h handmade) path() string { return "/run/netns/" + h.id }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/tsunagu-net/tsunagu/attach/kind"
@@ -80,17 +81,26 @@ type question struct {
 	pool ipam.Pool
 }
 
+// strangers leaves out who answered in the sandbox itself: Linux answers for each of its addresses at all of its interfaces, so the second
+// interface of a Pod on a segment speaks for the first (arp_ignore in the kernel's ip-sysctl).
+func (r Record) strangers(seen []kind.Stranger) []kind.Stranger {
+	return slices.DeleteFunc(seen, func(x kind.Stranger) bool {
+		return slices.ContainsFunc(r.Interfaces, func(w kind.Wired) bool { return strings.EqualFold(w.MAC, x.MAC) })
+	})
+}
+
 func (a *ahead) ask(record Record, w kind.Wired, p *planned, own []netip.Addr, next []question) {
 	s := a.server
 	targets := slices.Clone(own)
 	for _, q := range next {
 		targets = append(targets, q.addr)
 	}
-	strangers, err := s.Wirer.Seek(s.reports.ctx, record.NetNS, w, targets)
+	seen, err := s.Wirer.Seek(s.reports.ctx, record.NetNS, w, targets)
 	if err != nil { // the sandbox may be gone; whoever needs an answer asks again
 		s.Log.Debug("look for strangers ahead", "segment", w.Segment, "err", err)
 		return
 	}
+	strangers := record.strangers(seen)
 	for _, q := range next {
 		i := slices.IndexFunc(strangers, func(x kind.Stranger) bool { return x.Address == q.addr })
 		if i < 0 {

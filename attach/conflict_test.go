@@ -270,6 +270,23 @@ func TestLateStranger(t *testing.T) {
 	}
 }
 
+// The kernel answers for all addresses of a Pod at each of its interfaces: two on one segment are no strangers to each other.
+func TestOtherInterfaceOfThePodIsNoStranger(t *testing.T) {
+	s := newStreet(t, lanPool("192.168.10.0/24"))
+	s.network("lane", lanPool("192.168.20.0/24"))
+	s.pod("first", "lan,lane").add()
+	s.settled() // the next addresses are known to be free now, so they are asked for after they were given
+	s.pod("second", "lan,lane").add()
+	s.settled()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.events {
+		if strings.Contains(e, "AddressConflict") {
+			t.Errorf("event %q", e)
+		}
+	}
+}
+
 // Many Pods at the same time ask for each other's next addresses, and are no strangers to each other.
 func TestOwnPodsAreNoStrangers(t *testing.T) {
 	s := newStreet(t, lanPool("192.168.10.0/24"), lanPool("fd00:10::/120"))

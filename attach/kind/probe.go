@@ -129,7 +129,7 @@ func (w *Wirer) Seek(ctx context.Context, nsPath string, of Record, addresses []
 		}
 		return own
 	}
-	return w.seek(ctx, nsPath, of, addresses, from, probeTimes, probeWait)
+	return w.seek(ctx, nsPath, of, addresses, from, 1, probeWait)
 }
 
 // gatewayWait is how long a gateway may take to answer, gatewayTimes how often it is asked.

@@ -117,11 +117,11 @@ func discovery() *unix.SockFprog {
 	return &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 }
 
-// Ask asks all questions the given number of times within the wait, and hears until its end, or until each has an answer. One sighting
-// per question is returned, the first. An error means that nothing is known about some address.
+// Ask asks all questions the given number of times within the wait, and hears until its end, or until each has an answer. The wait begins
+// when all were sent once: a queue may be full. One sighting per question is returned, the first. An error means that nothing is known
+// about some address.
 func (a *Asker) Ask(ctx context.Context, times int, wait time.Duration) ([]Sighting, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
+	ctx, cancel := context.WithCancel(ctx)
 	frames := make(chan frame, 16)
 	var readers sync.WaitGroup
 	for _, s := range a.sockets {
@@ -139,34 +139,56 @@ func (a *Asker) Ask(ctx context.Context, times int, wait time.Duration) ([]Sight
 		}
 		readers.Wait()
 	}()
-	var seen []Sighting
-	again := time.NewTimer(0)
+	return a.converse(ctx, frames, times, wait)
+}
+
+const (
+	// crowded is how long it takes until a queue that is full has room again, patience how long that is waited for.
+	crowded  = 2 * time.Millisecond
+	patience = time.Second
+)
+
+// converse sends and hears.
+func (a *Asker) converse(ctx context.Context, frames <-chan frame, times int, wait time.Duration) (seen []Sighting, err error) {
+	again, end := time.NewTimer(0), time.NewTimer(patience)
 	defer again.Stop()
+	defer end.Stop()
+	rounds, sent := 0, 0
 	for {
 		select {
 		case <-again.C:
-			if err := a.send(seen); err != nil {
+			sent, err = a.send(sent, seen)
+			if errors.Is(err, unix.ENOBUFS) {
+				again.Reset(crowded)
+				continue
+			}
+			if err != nil {
 				return seen, err
 			}
-			if times--; times > 0 {
-				again.Reset(wait / time.Duration(times+1))
+			if rounds++; rounds == 1 {
+				end.Reset(wait)
+			}
+			if sent = 0; rounds < times {
+				again.Reset(wait / time.Duration(times))
 			}
 		case f := <-frames:
 			if seen = a.match(seen, f); len(seen) == len(a.questions) {
 				return seen, nil
 			}
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.Canceled) {
-				return seen, context.Cause(ctx)
+		case <-end.C:
+			if rounds == 0 {
+				return seen, err
 			}
 			return seen, nil
+		case <-ctx.Done():
+			return seen, context.Cause(ctx)
 		}
 	}
 }
 
-// send asks what has no answer yet.
-func (a *Asker) send(seen []Sighting) error {
-	for _, q := range a.questions {
+// send asks what has no answer yet, from a question on, and tells how far it came.
+func (a *Asker) send(from int, seen []Sighting) (sent int, err error) {
+	for i, q := range a.questions[from:] {
 		if answered(seen, q) {
 			continue
 		}
@@ -176,17 +198,17 @@ func (a *Asker) send(seen []Sighting) error {
 		}
 		conn, err := s.SyscallConn()
 		if err != nil {
-			return fmt.Errorf("ask for %s: %w", q.Target, err)
+			return from + i, fmt.Errorf("ask for %s: %w", q.Target, err)
 		}
 		bad := conn.Write(func(fd uintptr) bool {
 			err = unix.Sendto(int(fd), question(q), 0, &unix.SockaddrLinklayer{Protocol: swap(protocol), Ifindex: q.Index, Halen: 6})
 			return !errors.Is(err, unix.EAGAIN)
 		})
 		if err = errors.Join(bad, err); err != nil {
-			return fmt.Errorf("ask for %s: %w", q.Target, err)
+			return from + i, fmt.Errorf("ask for %s: %w", q.Target, err)
 		}
 	}
-	return nil
+	return len(a.questions), nil
 }
 
 func answered(seen []Sighting, q Question) bool {

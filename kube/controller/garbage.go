@@ -73,7 +73,7 @@ func (g *garbage) sweep(ctx context.Context, now time.Time) error {
 			delete(g.said, o)
 		}
 	}
-	return errors.Join(append(errs, g.sweepRegions(ctx, now))...)
+	return errors.Join(append(errs, g.sweepRegions(ctx, now), g.sweepQuarantines(ctx, now))...)
 }
 
 // lost returns the objects whose owner is not among the nodes in the cache, or

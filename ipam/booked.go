@@ -15,37 +15,45 @@ func (w Want) Source() Pool { return *w.that(w.Static) }
 // Booked says who has an address of the pool, by the object that binds it and
 // the block that it lies in as they were read; either may be nil. The answer is
 // for people who look before they ask: what counts is decided when the address
-// is taken. forPod and forClaim tell who may have it; nil is nobody.
-func (p Pool) Booked(x netip.Addr, bound *Address, block *Block, forPod func(Owner) bool, forClaim func(ClaimRef) bool) error {
-	free := "ask for another address"
-	switch {
-	case bound == nil:
-	case bound.Reserved != "":
-		return &Refusal{Reason: Taken, Message: fmt.Sprintf("address %s of pool %s is reserved: %s", x, p.Name, bound.Reserved),
-			Fix: free + ", or delete IPAddress " + bound.Name}
-	case bound.Owner != (Owner{}):
-		if forPod != nil && forPod(bound.Owner) {
+// is taken. mine tells which Address objects the asker may have.
+func (p Pool) Booked(x netip.Addr, bound *Address, block *Block, mine func(Address) bool) error {
+	if bound != nil {
+		if mine(*bound) {
 			return nil
 		}
-		return takenBy(&p, x, bound.Owner, bound.Node)
-	case bound.Claim != (ClaimRef{}):
-		if forClaim != nil && forClaim(bound.Claim) {
-			return nil
-		}
-		return &Refusal{Reason: Taken, Message: fmt.Sprintf("address %s of pool %s is kept for IPClaim %s/%s", x, p.Name, bound.Claim.Namespace, bound.Claim.Name),
-			Fix: free + ", or name that claim"}
-	case bound.Quarantine != nil:
-		return &Refusal{Reason: Taken, Message: fmt.Sprintf("address %s of pool %s is used by a stranger with MAC %s, seen by node %s", x, p.Name, bound.Quarantine.MAC, bound.Quarantine.Node),
-			Fix: free + ", or find that machine"}
+		return takenFrom(&p, x, *bound)
 	}
 	if block == nil || !block.Prefix.Contains(x) {
 		return nil
 	}
 	if bit := uint64(1) << placeIn(block.Prefix, x); block.Used&^block.Holes&bit != 0 {
 		return &Refusal{Reason: Taken, Message: fmt.Sprintf("address %s of pool %s is in use by a Pod on node %s", x, p.Name, block.Node),
-			Fix: free + ", or delete that Pod"}
+			Fix: "ask for another address, or delete that Pod"}
 	}
 	return nil
+}
+
+// NoClaim says that there is no claim of a name.
+func NoClaim(namespace, name string) *Refusal {
+	return &Refusal{Reason: UnknownClaim, Message: fmt.Sprintf("there is no IPClaim %s/%s, and no IPAMClaim that became one", namespace, name),
+		Fix: "create the IPClaim, or correct ipam-claim-reference in the Pod's annotation"}
+}
+
+// Suits says why a claim is not for an interface, or nil; an owner without a
+// Pod is that of a Pod that has no name yet.
+func (c Claim) Suits(o Owner) error {
+	if o.Pod == "" {
+		o.Pod = c.Pod
+	}
+	return c.suits(o)
+}
+
+// Busy says who uses an address of the claim as it was read, or nil.
+func (c Claim) Busy(has Address) error {
+	if !has.used() {
+		return nil
+	}
+	return inUse(c, has.Address, has, Owner{})
 }
 
 // Gives tells whether the pool may give out an address of a prefix, to whoever

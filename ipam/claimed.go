@@ -158,8 +158,7 @@ func (a *Allocator) lookup(ctx context.Context, owner Owner, cl *Claiming) (Clai
 	for pause := firstLook; ; pause = min(2*pause, longestLook) {
 		c, err := a.Store.GetClaim(ctx, cl.Namespace, cl.Name)
 		if errors.Is(err, ErrNotFound) && cl.Make == nil {
-			return c, &Refusal{Reason: UnknownClaim, Message: fmt.Sprintf("there is no IPClaim %s/%s, and no IPAMClaim that became one", cl.Namespace, cl.Name),
-				Fix: "create the IPClaim, or correct ipam-claim-reference in the Pod's annotation"}
+			return c, NoClaim(cl.Namespace, cl.Name)
 		}
 		if errors.Is(err, ErrNotFound) {
 			if c, err = a.Store.CreateClaim(ctx, *cl.Make); errors.Is(err, ErrExists) {

@@ -39,16 +39,24 @@ func (a asker) is(o ipam.Owner) bool {
 	return o.Pod == a.name && a.name != ""
 }
 
-// claims tells whether a claim may be the asker's own: claims of a StatefulSet's Pods are named after them.
-func (a asker) claims(c ipam.ClaimRef) bool {
-	return c.Namespace == a.namespace
+// mine tells whether the asker may have what is bound: its own former Pod has
+// it, or it is kept for a claim of its namespace, which may be the one that a
+// StatefulSet's Pod has of its own.
+func (a asker) mine(x ipam.Address) bool {
+	switch {
+	case x.Quarantine != nil || x.Reserved != "":
+		return false
+	case x.Owner.Pod != "" || x.Node != "":
+		return a.is(x.Owner)
+	}
+	return x.Claim.Namespace == a.namespace
 }
 
 // booked says who else has the static address of a want.
 func (d *Desk) booked(ctx context.Context, w ipam.Want, who asker) error {
 	p := w.Source()
 	bound, block := d.holders(ctx, p.Domain, w.Static)
-	return p.Booked(w.Static, bound, block, who.is, who.claims)
+	return p.Booked(w.Static, bound, block, who.mine)
 }
 
 // holders finds in the cache what binds an address, and the block it lies in.

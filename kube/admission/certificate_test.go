@@ -26,7 +26,7 @@ func TestCertificateIsRotatedInTime(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var secret map[string][]byte
 	var servings, authorities int
-	steps := []time.Duration{time.Minute, time.Hour, 5 * 24 * time.Hour}
+	steps := []time.Duration{time.Minute, time.Hour, 12 * 24 * time.Hour}
 	for i, last := 0, now.AddDate(12, 0, 0); now.Before(last); i, now = i+1, now.Add(steps[i%len(steps)]) {
 		next, err := planCertificate(secret, name, now)
 		if err != nil {

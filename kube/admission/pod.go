@@ -33,7 +33,7 @@ func podOf(t template, namespace string) attach.Pod {
 func (t template) networks() string { return t.Metadata.Annotations[attach.SelectionAnnotation] }
 
 // passing are refusals that time may heal: they are warned of and never denied.
-var passing = []string{ipam.Taken, ipam.PoolFull, ipam.Unavailable, attach.ReasonInternal}
+var passing = []string{ipam.Taken, ipam.PoolFull, ipam.Unavailable, ipam.Conflict, ipam.UnknownClaim, ipam.ClaimInUse, attach.ReasonInternal}
 
 // pod judges the creation of a Pod.
 func (d *Desk) pod(ctx context.Context, req admission.Request) (verdict, error) {
@@ -68,16 +68,22 @@ func (d *Desk) review(ctx context.Context, t template, who asker) []attach.Revie
 			bad = append(bad, r)
 			continue
 		}
-		for _, w := range r.Wants {
-			if !w.Static.IsValid() {
-				continue
-			}
-			if err := d.booked(ctx, w, who); err != nil {
-				taken := r
-				taken.Refusal = attach.Refused(fmt.Errorf("network %s (%s): %w", r.Selection.Network(), r.Selection.IfName, err))
-				bad = append(bad, taken)
-			}
+		if err := d.has(ctx, r, who); err != nil {
+			r.Refusal = attach.Refused(fmt.Errorf("network %s (%s): %w", r.Selection.Network(), r.Selection.IfName, err))
+			bad = append(bad, r)
 		}
 	}
 	return bad
+}
+
+// has says who else has what one element asks for.
+func (d *Desk) has(ctx context.Context, r attach.Reviewed, who asker) error {
+	for _, w := range r.Wants {
+		if w.Static.IsValid() {
+			if err := d.booked(ctx, w, who); err != nil {
+				return err
+			}
+		}
+	}
+	return d.named(ctx, r, who)
 }

@@ -35,7 +35,10 @@ func TestPods(t *testing.T) {
 		"free in a block":  {ips("192.168.90.34"), nil},
 		"reserved":         {ips("192.168.90.13"), []string{"is reserved: the printer"}},
 		"of a claim":       {ips("192.168.90.14"), []string{"kept for IPClaim elsewhere/vm"}},
-		"stranger":         {ips("192.168.90.15"), []string{"stranger|02:00:00:00:00:09"}},
+		"stranger":         {ips("192.168.90.15"), []string{"in quarantine until 2026-01-01T00:10:00Z|02:00:00:00:00:09"}},
+		"unknown claim":    {`[{"name":"blue","ipam-claim-reference":"vm-aa"}]`, []string{"no IPClaim team/vm-aa|near names: vm-a"}},
+		"claim in use":     {`[{"name":"blue","ipam-claim-reference":"vm-a"}]`, []string{"of IPClaim team/vm-a is in use by interface net1 of Pod team/vm-a-1"}},
+		"another's claim":  {`[{"name":"blue","ipam-claim-reference":"vm-b"}]`, []string{"IPClaim team/vm-b is for"}},
 		"broken network":   {"broken", []string{"ipam.exclude[0]|10.1.0.300"}},
 		"not permitted":    {"other/green", []string{"published per namespace|permit namespace team"}},
 		"interface taken":  {"blue@eth0", []string{"taken by the pod network"}},
@@ -50,6 +53,8 @@ func TestPods(t *testing.T) {
 // A Pod that takes the place of the one that has the address is not warned.
 func TestPodsOfTheSameName(t *testing.T) {
 	says(t, ask(t, world(t), review(t, "pods", "Pod", "team", podAsking("db-0", ips("192.168.90.12")), "")))
+	says(t, ask(t, world(t), review(t, "pods", "Pod", "team", podAsking("vm-a-1", `[{"name":"blue","ipam-claim-reference":"vm-a"}]`), "")))
+	says(t, ask(t, world(t), review(t, "pods", "Pod", "team", podAsking("vm-b", `[{"name":"blue","interface":"data","ipam-claim-reference":"vm-b"}]`), "")))
 	says(t, ask(t, world(t), review(t, "pods", "Pod", "other", podAsking("db-0", strings.Replace(ips("192.168.90.12"), "blue", "blue\",\"namespace\":\"team", 1)), "")), "in use by")
 }
 

@@ -3,10 +3,13 @@ package admission
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
@@ -16,6 +19,9 @@ import (
 
 // resourceAnnotation names the device resource of a definition (Multi-Net spec 1.3 section 3.4).
 const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName"
+
+// clusterMark is the value of attach.HostLocalMark.
+const clusterMark = "cluster"
 
 // liveTimeout is how long a single question to the API server may take.
 const liveTimeout = 300 * time.Millisecond
@@ -59,7 +65,15 @@ func (d definitions) Definition(ctx context.Context, namespace, name string) (at
 	if err := d.d.find(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &o); err != nil {
 		return attach.Definition{}, err
 	}
-	return toDefinition(&o), nil
+	def := toDefinition(&o)
+	if !def.ClusterWide && strings.Contains(def.Config, ipam.TypeHostLocal) {
+		var n metav1.PartialObjectMetadata
+		n.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+		if err := d.d.Cached.Get(ctx, client.ObjectKey{Name: namespace}, &n); err == nil {
+			def.ClusterWide = n.Labels[attach.HostLocalMark] == clusterMark
+		}
+	}
+	return def, nil
 }
 
 func (d definitions) All() []attach.Definition {
@@ -76,7 +90,8 @@ func (d definitions) All() []attach.Definition {
 
 func toDefinition(o *nadv1.NetworkAttachmentDefinition) attach.Definition {
 	return attach.Definition{Namespace: o.Namespace, Name: o.Name, Network: o.Labels[v1alpha1.NetworkLabel],
-		Resource: o.Annotations[resourceAnnotation], Config: o.Spec.Config}
+		Resource: o.Annotations[resourceAnnotation], Config: o.Spec.Config,
+		ClusterWide: o.Annotations[attach.HostLocalMark] == clusterMark}
 }
 
 func (p pools) Pool(ctx context.Context, name string) (ipam.Pool, error) {

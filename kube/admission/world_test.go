@@ -100,6 +100,11 @@ spec: {domain: blue, address: 192.168.90.14, claim: {namespace: elsewhere, name:
 		read[v1alpha1.IPAddress](t, `
 metadata: {name: blue.192-168-90-15}
 spec: {domain: blue, address: 192.168.90.15, quarantine: {mac: "02:00:00:00:00:09", node: node1, seconds: 600, seen: "2026-01-01T00:00:00Z"}}`),
+		read[v1alpha1.IPClaim](t, `{metadata: {namespace: team, name: vm-a, uid: c1}, spec: {network: blue}, status: {addresses: [{address: 192.168.90.16/24, domain: blue, pool: blue-a}]}}`),
+		read[v1alpha1.IPClaim](t, `{metadata: {namespace: team, name: vm-b, uid: c2}, spec: {network: blue, interface: data, pod: vm-b}}`),
+		read[v1alpha1.IPAddress](t, `
+metadata: {name: blue.192-168-90-16}
+spec: {domain: blue, address: 192.168.90.16, claim: {namespace: team, name: vm-a, uid: c1}, owner: {node: node1, nodeUID: u1, namespace: team, pod: vm-a-1, podUID: p3, containerID: c3, interface: net1}}`),
 		ipam.Block{Domain: "blue", Prefix: netip.MustParsePrefix("192.168.90.32/29"), Node: "node1", NodeUID: "u1",
 			State: v1alpha1.BlockOwned, Used: 1 << 1, UsedCount: 1, Meta: ipam.Meta{Name: "blue.192-168-90-32"}}.Object(),
 	}

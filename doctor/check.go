@@ -27,7 +27,7 @@ func Checks() []Check {
 	return []Check{
 		agentMissing, agentNotReady, mixedVersions, agentSilent,
 		noPodCIDR, overlappingPodCIDRs, noInternalIP,
-		crdMissing, crdOutdated, controllerDown,
+		crdMissing, crdOutdated, controllerDown, webhookSilent, webhookDistrusted,
 		networkNotReady, foreignDefinition,
 		brokenDefinition, unknownPlugin, unknownIPAM, missingPool,
 		podRefused, unknownNetwork, badAnnotation, missingInterface, sandboxFailed,

@@ -51,6 +51,7 @@ func healthy(t testing.TB) *Snapshot {
 		Reports: map[string]AgentReport{},
 		Unread:  map[Part]string{},
 	}
+	s.Webhooks, s.Certificates = admission(t, now.Add(-time.Hour), now.Add(90*24*time.Hour))
 	s.Definitions[0].Labels = map[string]string{v1alpha1.NetworkLabel: "blue"}
 	s.Pools[0].Labels = map[string]string{v1alpha1.NetworkLabel: "blue"}
 	proxy := "kube-proxy"

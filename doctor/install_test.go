@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -47,6 +48,23 @@ var installDiagnoses = []diagnosis{
 		crashing(&p)
 		s.Pods = append(s.Pods, p)
 	}, "TSU2003", []string{"error | Deployment tsunagu-system/tsunagu-controller | tsunagu-controller-x is not ready | OOMKilled"}, ""},
+	{"answered", nothing, "TSU2004", nil, ""},
+	{"admission is off", func(s *Snapshot) { s.Webhooks = nil; s.Deployments = nil }, "TSU2004", nil, ""},
+	{"nobody answers", func(s *Snapshot) { s.Deployments[0].Status = appsv1.DeploymentStatus{} },
+		"TSU2004", []string{"warning | ValidatingWebhookConfiguration tsunagu | none of the Pods | logs deployment/tsunagu-controller"}, "TSU2003"},
+	{"left behind", func(s *Snapshot) { s.Deployments = nil },
+		"TSU2004", []string{"warning | ValidatingWebhookConfiguration tsunagu | no controller | kubectl delete validatingwebhookconfiguration tsunagu"}, ""},
+	{"trusted", nothing, "TSU2005", nil, ""},
+	{"certificate at its end", func(s *Snapshot) { s.Time = now.Add(100 * 24 * time.Hour) },
+		"TSU2005", []string{"warning | Secret tsunagu-system/tsunagu-webhook | ended at 2027-02-21"}, ""},
+	{"another authority", func(s *Snapshot) {
+		other, _ := admissionOf(now, now.Add(time.Hour))
+		s.Webhooks[0].Webhooks[0].ClientConfig.CABundle = other
+	}, "TSU2005", []string{"warning | ValidatingWebhookConfiguration tsunagu | caBundle of pods.admission.tsunagu.dev | unknown authority"}, ""},
+	{"no certificate", func(s *Snapshot) { s.Certificates[0].Serving = []byte("nonsense") },
+		"TSU2005", []string{"warning | Secret tsunagu-system/tsunagu-webhook | no certificate"}, ""},
+	{"no Secret", func(s *Snapshot) { s.Certificates = nil },
+		"TSU2005", []string{"warning | Secret tsunagu-system/tsunagu-webhook | does not exist"}, ""},
 	{"in another namespace", func(s *Snapshot) {
 		s.Deployments[0].Namespace, s.Deployments[0].Name = "net", "my-controller"
 		s.Deployments[0].Labels = map[string]string{nameLabel: "tsunagu", componentLabel: "controller"}

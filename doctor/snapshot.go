@@ -6,6 +6,7 @@ import (
 	"time"
 
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	admissionregv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	crdv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -30,6 +31,8 @@ const (
 	Pools       Part = "ippools"
 	Blocks      Part = "ipblocks"
 	Addresses   Part = "ipaddresses"
+	Webhooks    Part = "validatingwebhookconfigurations"
+	Secrets     Part = "secrets"
 	Reports     Part = "agents' reports"
 )
 
@@ -49,6 +52,10 @@ type Snapshot struct {
 	Pools       []v1alpha1.IPPool
 	Blocks      []v1alpha1.IPBlock
 	Addresses   []v1alpha1.IPAddress
+	// Webhooks is the configuration of tsunagu, if there is one, and
+	// Certificates what its Secret has besides keys.
+	Webhooks     []admissionregv1.ValidatingWebhookConfiguration
+	Certificates []Certificate
 
 	// Reports are what agents say of their nodes, by node name. An agent that
 	// could not be asked is absent.
@@ -57,6 +64,13 @@ type Snapshot struct {
 	Silent map[string]string
 	// Unread are the parts that could not be read, and why.
 	Unread map[Part]string
+}
+
+// Certificate is what a webhook is known by, in PEM.
+type Certificate struct {
+	Namespace, Name string
+	// Serving is the certificate and those that it stands on.
+	Serving []byte
 }
 
 // AgentReport is what one agent says of its node. A nil field was not

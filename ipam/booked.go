@@ -9,9 +9,6 @@ import (
 // AddressName is the name of the object that binds an address of a domain.
 func AddressName(domain string, x netip.Addr) string { return objectName(domain, x) }
 
-// Source is the pool that the want's Static is taken of.
-func (w Want) Source() Pool { return *w.that(w.Static) }
-
 // Booked says who has an address of the pool, by the object that binds it and
 // the block that it lies in as they were read; either may be nil. The answer is
 // for people who look before they ask: what counts is decided when the address

@@ -113,7 +113,11 @@ func judged(raw *snapshot.Snapshot) *doctor.Snapshot {
 		Pools:       raw.Pools,
 		Blocks:      raw.Blocks,
 		Addresses:   raw.Addresses,
+		Webhooks:    raw.Webhooks,
 		Unread:      map[doctor.Part]string{},
+	}
+	for _, secret := range raw.Secrets {
+		s.Certificates = append(s.Certificates, doctor.Certificate{Namespace: secret.Namespace, Name: secret.Name, Serving: secret.Data.Serving})
 	}
 	for resource, why := range raw.Unread {
 		s.Unread[doctor.Part(resource)] = why

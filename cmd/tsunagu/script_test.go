@@ -125,6 +125,7 @@ var resources = map[string]string{
 	"Node": "nodes", "Namespace": "namespaces", "Pod": "pods", "Event": "events", "DaemonSet": "daemonsets", "Deployment": "deployments",
 	"CustomResourceDefinition": "customresourcedefinitions", "NetworkAttachmentDefinition": "network-attachment-definitions",
 	"Network": "networks", "IPPool": "ippools", "IPBlock": "ipblocks", "IPAddress": "ipaddresses",
+	"ValidatingWebhookConfiguration": "validatingwebhookconfigurations", "Secret": "secrets",
 }
 
 func (f *fakeAPI) load(text string) error {

@@ -54,7 +54,7 @@ func (a asker) mine(x ipam.Address) bool {
 
 // booked says who else has the static address of a want.
 func (d *Desk) booked(ctx context.Context, w ipam.Want, who asker) error {
-	p := w.Source()
+	p, _ := w.From(w.Static)
 	bound, block := d.holders(ctx, p.Domain, w.Static)
 	return p.Booked(w.Static, bound, block, who.mine)
 }

@@ -42,7 +42,7 @@ func (d *Desk) claim(ctx context.Context, next, old *v1alpha1.IPClaim) (verdict,
 		if !w.Static.IsValid() {
 			continue
 		}
-		p := w.Source()
+		p, _ := w.From(w.Static)
 		bound, block := d.holders(ctx, p.Domain, w.Static)
 		own := func(a ipam.Address) bool { return a.Claim.UID != "" && types.UID(a.Claim.UID) == next.UID }
 		if err := p.Booked(w.Static, bound, block, own); err != nil {

@@ -38,6 +38,13 @@ func (s *Snapshot) lists() map[string]list {
 		"ipblocks":                       into(ownPath("ipblocks"), "IPBlock", &s.Blocks),
 		"ipaddresses":                    into(ownPath("ipaddresses"), "IPAddress", &s.Addresses),
 	}
+	for resource, l := range map[string]list{
+		"validatingwebhookconfigurations": into("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", "ValidatingWebhookConfiguration", &s.Webhooks),
+		"secrets":                         into("/api/v1/secrets", "Secret", &s.Secrets),
+	} {
+		l.fieldSelector = "metadata.name=" + admissionNames[resource]
+		all[resource] = l
+	}
 	events := all["events"]
 	events.fieldSelector = warnings
 	all["events"] = events
@@ -51,6 +58,9 @@ func (s *Snapshot) lists() map[string]list {
 	}
 	return all
 }
+
+// admissionNames are the objects of tsunagu's admission (kube/admission).
+var admissionNames = map[string]string{"validatingwebhookconfigurations": "tsunagu", "secrets": "tsunagu-webhook"}
 
 // The lists of whereabouts, as they are named to Reader.Snapshot.
 const (

@@ -10,6 +10,7 @@ import (
 
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	"golang.org/x/sync/errgroup"
+	admissionregv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	crdv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -40,6 +41,10 @@ type Snapshot struct {
 	Pools       []v1alpha1.IPPool
 	Blocks      []v1alpha1.IPBlock
 	Addresses   []v1alpha1.IPAddress
+	// Webhooks and Secrets are those of tsunagu's admission; of Secrets only
+	// certificates are read, and no keys.
+	Webhooks []admissionregv1.ValidatingWebhookConfiguration
+	Secrets  []CertificateSecret
 	// What whereabouts has given out; read when named only.
 	WhereaboutsPools        []legacy.IPPool
 	WhereaboutsReservations []legacy.Reservation
@@ -47,6 +52,14 @@ type Snapshot struct {
 	// Unread says why a resource could not be listed: not permitted, or not
 	// known to the API server.
 	Unread map[string]string
+}
+
+// CertificateSecret is a Secret of type kubernetes.io/tls without its keys.
+type CertificateSecret struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Data              struct {
+		Serving []byte `json:"tls.crt"`
+	} `json:"data"`
 }
 
 // Progress is told how many objects of a resource were read so far.

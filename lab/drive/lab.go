@@ -114,3 +114,17 @@ func run(ctx context.Context, stdin []byte, name string, args ...string) (string
 	}
 	return out.String(), nil
 }
+
+// Told runs kubectl with a manifest and returns what it said on standard
+// error: the API server's warnings.
+func (l Lab) Told(ctx context.Context, manifest string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, l.bin("kubectl"), append([]string{"--kubeconfig", l.Kubeconfig()}, args...)...)
+	cmd.Stdin = strings.NewReader(manifest)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	cmd.WaitDelay = 2 * time.Second
+	if err := cmd.Run(); err != nil {
+		return errs.String(), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errs.String()))
+	}
+	return errs.String(), nil
+}

@@ -109,6 +109,9 @@ func readRecords(log Log) (*records, error) {
 	r := &records{log: log, all: map[string]Record{}}
 	var bad []string
 	log.All(func(key string, value []byte) {
+		if strings.HasPrefix(key, loanKey) {
+			return // readLoans has it
+		}
 		var one Record
 		if err := json.Unmarshal(value, &one); err != nil || one.ContainerID != key {
 			bad = append(bad, key)

@@ -18,10 +18,16 @@ type request struct {
 	ports            []portMapping
 	// valid are the attachments that the runtime still has (GC).
 	valid []validAttachment
+	// ipam is set when another plugin calls us for addresses only.
+	ipam *ipamRequest
 }
 
 // podRef is what the runtime says of the Pod (CNI_ARGS).
-type podRef struct{ Namespace, Name, UID string }
+type podRef struct {
+	Namespace, Name, UID string
+	// ips are addresses asked for; IPAM plugins know them.
+	ips string
+}
 
 // portMapping is one element of runtimeConfig.portMappings (CNI conventions).
 type portMapping struct {
@@ -40,11 +46,19 @@ type validAttachment struct {
 func readRequest(q shimrpc.Request) (*request, *shimrpc.Error) {
 	r := &request{Request: q}
 	var conf struct {
-		Version string `json:"cniVersion"`
-		Name    string `json:"name"`
+		Version string          `json:"cniVersion"`
+		Name    string          `json:"name"`
+		Type    string          `json:"type"`
+		IPAM    json.RawMessage `json:"ipam"`
 		Runtime struct {
 			Ports []portMapping `json:"portMappings"`
+			IPs   []string      `json:"ips"`
 		} `json:"runtimeConfig"`
+		Args struct {
+			CNI struct {
+				IPs []string `json:"ips"`
+			} `json:"cni"`
+		} `json:"args"`
 		Valid []validAttachment `json:"cni.dev/valid-attachments"`
 	}
 	if e := q.Environment(); e != nil {
@@ -61,12 +75,25 @@ func readRequest(q shimrpc.Request) (*request, *shimrpc.Error) {
 	if r.network == "" {
 		return r, &shimrpc.Error{Code: shimrpc.CodeBadConfig, Msg: `the CNI configuration has no "name"`}
 	}
+	var section struct {
+		Type string `json:"type"`
+	}
+	_ = json.Unmarshal(conf.IPAM, &section) // what it says wrong is ipam.ParseConfig's to tell
+	if asIPAM(conf.Type, section.Type) {
+		r.ipam = &ipamRequest{section: conf.IPAM, ips: conf.Runtime.IPs}
+		if len(r.ipam.ips) == 0 {
+			r.ipam.ips = conf.Args.CNI.IPs
+		}
+	}
 	if q.Command != "ADD" {
 		return r, nil // everything else goes by the container ID
 	}
 	r.ports = conf.Runtime.Ports
 	var e *shimrpc.Error
 	r.pod, e = readArgs(q.Args)
+	if r.ipam != nil && len(r.ipam.ips) == 0 && r.pod.ips != "" {
+		r.ipam.ips = strings.Split(r.pod.ips, ",")
+	}
 	return r, e
 }
 
@@ -88,6 +115,8 @@ func readArgs(args string) (podRef, *shimrpc.Error) {
 			p.Name = value
 		case "K8S_POD_UID":
 			p.UID = value
+		case "IP":
+			p.ips = value
 		}
 	}
 	if p.Namespace == "" || p.Name == "" {

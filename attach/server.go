@@ -95,6 +95,7 @@ type Server struct {
 	Config
 	planner   planner
 	records   *records
+	loans     *loans
 	sandboxes sandboxes
 	reports   *reports
 	nodeOnly  *nodeOnly
@@ -120,10 +121,12 @@ type Server struct {
 // New makes a server that knows the sandboxes of the log. The error tells of damaged records; the server works nevertheless.
 func New(c Config) (*Server, error) {
 	records, err := readRecords(c.Records)
+	loans, bad := readLoans(c.Records)
+	err = errors.Join(err, bad)
 	s := &Server{
 		Config:  c,
 		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork},
-		records: records,
+		records: records, loans: loans,
 		wirings: make(chan struct{}, mostWirings), unwirings: make(chan struct{}, mostWirings), disturbed: make(chan struct{}, 1),
 		spared: map[string]bool{}, suspects: map[string]time.Time{},
 	}
@@ -170,6 +173,9 @@ func (s *Server) Call(ctx context.Context, q shimrpc.Request) shimrpc.Response {
 }
 
 func (s *Server) verb(ctx context.Context, r *request) ([]byte, error) {
+	if r.ipam != nil {
+		return s.ipamVerb(ctx, r)
+	}
 	switch r.Command {
 	case "ADD":
 		return s.add(ctx, r)

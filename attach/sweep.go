@@ -100,7 +100,7 @@ func (s *Server) Sweep(ctx context.Context) error {
 	for _, record := range s.records.list() {
 		errs = append(errs, s.sweepRecord(ctx, record, seen))
 	}
-	errs = append(errs, s.sweepAddresses(ctx, seen), s.sweepLeases(ctx, seen), s.sweepLinks(ctx, seen), s.sweepObjects(ctx), s.mend(ctx))
+	errs = append(errs, s.sweepLoans(ctx, seen), s.sweepAddresses(ctx, seen), s.sweepLeases(ctx, seen), s.sweepLinks(ctx, seen), s.sweepObjects(ctx), s.mend(ctx))
 	for what := range s.suspects {
 		if !seen[what] {
 			delete(s.suspects, what)
@@ -200,6 +200,10 @@ func (s *Server) sweepObjects(ctx context.Context) error {
 		if !ok {
 			continue
 		}
+		if s.loans.has(o.Owner.Key) {
+			release()
+			continue
+		}
 		if record, held := s.records.get(o.Owner.ContainerID); (!held || record.State == Gone) && (!s.damaged || complete && !known[o.Owner.UID]) {
 			s.Log.Info("swept an address object that no sandbox has", "object", o.Name, "pod", o.Owner.Namespace+"/"+o.Owner.Pod)
 			errs = append(errs, s.Addresses.DeleteOrphan(ctx, o))
@@ -211,6 +215,9 @@ func (s *Server) sweepObjects(ctx context.Context) error {
 }
 
 func (s *Server) intends(key ipam.Key) bool {
+	if s.loans.has(key) {
+		return true
+	}
 	record, ok := s.records.get(key.ContainerID)
 	return ok && record.State != Gone && slices.Contains(record.Intended, key.IfName)
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 )
 
@@ -19,6 +20,8 @@ type Places struct {
 	ConfDir string
 	// Socket is where the agent listens, as the shim sees it.
 	Socket string
+	// IPAM are the IPAM plugins that the shim stands for besides (IPAMNames).
+	IPAM []string
 }
 
 // Installer changes a node's CNI files. Its methods may be called at the same
@@ -48,7 +51,7 @@ func (i *Installer) Install() error {
 	if err != nil {
 		return Failure{Doing: "read the shim from the agent's image", Cause: err, Fix: "use an image built by make image, or say where the shim is"}
 	}
-	return i.reach(func(w *Want) { w.Shim = shim })
+	return i.reach(func(w *Want) { w.Shim, w.IPAM = shim, i.places.IPAM })
 }
 
 // Publish puts the configuration in its place: from then on the runtime calls
@@ -128,6 +131,12 @@ func (i *Installer) observe() (Have, error) {
 	}
 	have.Loopback, err = whose(i.loopback())
 	note("look at "+i.loopback(), i.places.BinDir, err)
+	have.IPAM, have.KeptIPAM = map[string]Whose{}, map[string]bool{}
+	for _, name := range IPAMNames {
+		have.IPAM[name], err = whose(i.plugin(name))
+		note("look at "+i.plugin(name), i.places.BinDir, err)
+		have.KeptIPAM[name] = slices.Contains(bins, name+keptPlugin)
+	}
 	have.Conf, err = contents(i.conf())
 	note("read "+i.conf(), i.places.ConfDir, err)
 	have.Kept, err = contents(i.kept())
@@ -161,6 +170,14 @@ func (i *Installer) apply(s Step, have Have) error {
 		err = move(i.kept(), i.conf())
 	case RemoveFile:
 		err = remove(s.Path)
+	case KeepIPAM:
+		err = move(i.plugin(s.Path), i.plugin(s.Path+keptPlugin))
+	case LinkIPAM:
+		err = link(ShimName, i.plugin(s.Path))
+	case UnlinkIPAM:
+		err = remove(i.plugin(s.Path))
+	case RestoreIPAM:
+		err = move(i.plugin(s.Path+keptPlugin), i.plugin(s.Path))
 	}
 	if err != nil {
 		path := i.path(s)
@@ -178,6 +195,8 @@ func (i *Installer) path(s Step) string {
 		return i.loopback()
 	case RemoveFile:
 		return s.Path
+	case KeepIPAM, LinkIPAM, UnlinkIPAM, RestoreIPAM:
+		return i.plugin(s.Path)
 	default:
 		return i.conf()
 	}
@@ -196,6 +215,11 @@ func (i *Installer) reportShadow(confs []string) {
 	}
 	i.shadow = by
 }
+
+// keptPlugin ends the name of a plugin that was put aside.
+const keptPlugin = ".before-tsunagu"
+
+func (i *Installer) plugin(name string) string { return filepath.Join(i.places.BinDir, name) }
 
 func (i *Installer) shim() string     { return filepath.Join(i.places.BinDir, ShimName) }
 func (i *Installer) loopback() string { return filepath.Join(i.places.BinDir, loopbackName) }

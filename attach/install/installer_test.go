@@ -221,3 +221,23 @@ func TestShadowIsReportedOnce(t *testing.T) {
 		t.Errorf("reported %d times:\n%s", n, log)
 	}
 }
+
+// The plugin that the shim stands for comes back at the end.
+func TestStandsForAnotherIPAMPlugin(t *testing.T) {
+	p, _, _ := node(t)
+	p.IPAM = []string{"whereabouts"}
+	whereabouts := filepath.Join(p.BinDir, "whereabouts")
+	put(t, whereabouts, "#!/bin/sh\necho whereabouts\n")
+	i := New(p, slog.New(slog.DiscardHandler))
+	for range 2 {
+		must(t, i.Install())
+		if to, err := os.Readlink(whereabouts); err != nil || to != ShimName {
+			t.Fatalf("it is %q, %v", to, err)
+		}
+	}
+	must(t, i.Remove())
+	raw, err := os.ReadFile(whereabouts)
+	if err != nil || string(raw) != "#!/bin/sh\necho whereabouts\n" || files(t, p) != "whereabouts" {
+		t.Errorf("left: %s; %q, %v", files(t, p), raw, err)
+	}
+}

@@ -19,6 +19,9 @@ type Want struct {
 	Conf []byte
 	// Gone means that tsunagu leaves the node: neither file is wanted.
 	Gone bool
+	// IPAM are names of IPAM plugins under which the shim is wanted as well, so
+	// that main plugins of others take addresses of it.
+	IPAM []string
 }
 
 // Have is what is on the node.
@@ -29,6 +32,10 @@ type Have struct {
 	ShimRuns bool
 	// Loopback tells whose the plugin named loopback is.
 	Loopback Whose
+	// IPAM tells whose each IPAM plugin is that the shim can stand for, and
+	// KeptIPAM which of them were put aside.
+	IPAM     map[string]Whose
+	KeptIPAM map[string]bool
 	// Kept is the foreign configuration put aside, nil when there is none.
 	Kept []byte
 	// Confs are all names in the configuration folder.
@@ -64,12 +71,22 @@ const (
 	KeepConf    Verb = "put aside the file that had our name"
 	RestoreConf Verb = "put back the file that had our name"
 	RemoveFile  Verb = "remove litter"
+
+	// KeepIPAM to UnlinkIPAM are about the plugin that Path names.
+	KeepIPAM    Verb = "put aside the IPAM plugin"
+	LinkIPAM    Verb = "link IPAM plugin to the shim"
+	UnlinkIPAM  Verb = "remove the link of an IPAM plugin"
+	RestoreIPAM Verb = "put back the IPAM plugin"
 )
+
+// IPAMNames are the IPAM plugins that the shim can stand for.
+var IPAMNames = []string{"host-local", "static", "whereabouts"}
 
 // Step is one change to the node's files.
 type Step struct {
 	Verb Verb
-	// Path is set for RemoveFile only.
+	// Path is set for RemoveFile, and for the IPAM verbs, which it tells the
+	// name of the plugin.
 	Path string
 }
 
@@ -89,6 +106,7 @@ func Plan(have Have, want Want) []Step {
 	if want.Shim != nil && have.Loopback == Nobody {
 		steps = append(steps, Step{Verb: LinkLoopback})
 	}
+	steps = append(steps, standIn(have, want)...)
 	if want.Conf == nil || bytes.Equal(have.Conf, want.Conf) {
 		return steps
 	}
@@ -96,6 +114,30 @@ func Plan(have Have, want Want) []Step {
 		steps = append(steps, Step{Verb: KeepConf})
 	}
 	return append(steps, Step{Verb: WriteConf})
+}
+
+// standIn makes the shim stand for the IPAM plugins that are wanted, and puts
+// back the others.
+func standIn(have Have, want Want) []Step {
+	var steps []Step
+	for _, name := range IPAMNames {
+		whose := have.IPAM[name]
+		switch wanted := slices.Contains(want.IPAM, name) && want.Shim != nil; {
+		case wanted && whose == Foreign:
+			steps = append(steps, Step{KeepIPAM, name}, Step{LinkIPAM, name})
+		case wanted && whose == Nobody:
+			steps = append(steps, Step{LinkIPAM, name})
+		case wanted || want.Shim == nil && !want.Gone || whose == Foreign: // not known yet what is wanted, or somebody put his own there since
+		default:
+			if whose == OurOwn {
+				steps = append(steps, Step{UnlinkIPAM, name})
+			}
+			if have.KeptIPAM[name] {
+				steps = append(steps, Step{RestoreIPAM, name})
+			}
+		}
+	}
+	return steps
 }
 
 func leave(have Have) []Step {
@@ -110,6 +152,7 @@ func leave(have Have) []Step {
 	if have.Loopback == OurOwn {
 		steps = append(steps, Step{Verb: UnlinkLoopback})
 	}
+	steps = append(steps, standIn(have, Want{Gone: true})...)
 	if have.Shim != nil {
 		steps = append(steps, Step{Verb: RemoveShim})
 	}

@@ -28,6 +28,15 @@ func TestPlan(t *testing.T) {
 		{"broken file of our name", Have{Shim: shim, ShimRuns: true, Conf: []byte("{")}, want, []Verb{KeepConf, WriteConf}},
 		{"somebody removed it", Have{Shim: shim, ShimRuns: true, Kept: foreign}, want, []Verb{WriteConf}},
 
+		{"stand for whereabouts", Have{Shim: shim, ShimRuns: true}, Want{Shim: shim, IPAM: []string{"whereabouts"}}, []Verb{LinkIPAM}},
+		{"stand for one that is there", Have{Shim: shim, ShimRuns: true, IPAM: map[string]Whose{"whereabouts": Foreign}}, Want{Shim: shim, IPAM: []string{"whereabouts"}}, []Verb{KeepIPAM, LinkIPAM}},
+		{"it stands", Have{Shim: shim, ShimRuns: true, IPAM: map[string]Whose{"whereabouts": OurOwn}}, Want{Shim: shim, IPAM: []string{"whereabouts"}}, nil},
+		{"no longer", Have{Shim: shim, ShimRuns: true, IPAM: map[string]Whose{"whereabouts": OurOwn}, KeptIPAM: map[string]bool{"whereabouts": true}}, Want{Shim: shim}, []Verb{UnlinkIPAM, RestoreIPAM}},
+		{"not known what is wanted", Have{IPAM: map[string]Whose{"whereabouts": OurOwn}}, Want{}, nil},
+		{"leave, it was put aside", Have{Shim: shim, IPAM: map[string]Whose{"whereabouts": OurOwn}, KeptIPAM: map[string]bool{"whereabouts": true}}, Want{Gone: true}, []Verb{UnlinkIPAM, RestoreIPAM, RemoveShim}},
+		{"leave, a newer one was installed", Have{IPAM: map[string]Whose{"whereabouts": Foreign}, KeptIPAM: map[string]bool{"whereabouts": true}}, Want{Gone: true}, nil},
+		{"leave others alone", Have{IPAM: map[string]Whose{"host-local": Foreign}}, Want{Gone: true}, nil},
+
 		{"leave", Have{Shim: shim, ShimRuns: true, Conf: conf}, Want{Gone: true}, []Verb{RemoveConf, RemoveShim}},
 		{"leave an older version's files", Have{Shim: []byte("shim 1"), Conf: old}, Want{Gone: true}, []Verb{RemoveConf, RemoveShim}},
 		{"leave and restore", Have{Shim: shim, Conf: conf, Kept: foreign}, Want{Gone: true}, []Verb{RestoreConf, RemoveShim}},

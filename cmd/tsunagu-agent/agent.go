@@ -198,7 +198,7 @@ func (a *agent) openJournal(ctx context.Context, name string) (*journal.Journal,
 
 // install puts shim and configuration in their places, the latter when the agent can serve, and gives what to do at the end.
 func (a *agent) install(ctx, below context.Context, start func(string, func(context.Context) error)) (end func(), err error) {
-	installer := install.New(install.Places{Shim: a.options.shim, BinDir: a.options.binDir, ConfDir: a.options.confDir, Socket: a.options.socket},
+	installer := install.New(install.Places{Shim: a.options.shim, BinDir: a.options.binDir, ConfDir: a.options.confDir, Socket: a.options.socket, IPAM: a.options.ipamPlugins},
 		a.log.With("room", "install"))
 	if err := installer.Install(); err != nil {
 		return nil, err

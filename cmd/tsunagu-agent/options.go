@@ -9,9 +9,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/tsunagu-net/tsunagu/attach"
+	"github.com/tsunagu-net/tsunagu/attach/install"
 	"github.com/tsunagu-net/tsunagu/attach/shimrpc"
 	"github.com/tsunagu-net/tsunagu/overlay"
 )
@@ -29,6 +31,7 @@ type options struct {
 	shim            string
 	binDir, confDir string
 	keepConf        bool
+	ipamPlugins     []string
 
 	overlay    overlay.Config
 	prefixes   []netip.Prefix
@@ -50,7 +53,8 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 	f.StringVar(&o.binDir, "cni-bin-dir", "/opt/cni/bin", "the container runtime's folder of CNI plugins")
 	f.StringVar(&o.confDir, "cni-conf-dir", "/etc/cni/net.d", "the container runtime's folder of CNI configurations")
 	f.StringVar(&o.shim, "shim", "", "the tsunagu-cni to install (default: the one beside this program)")
-	install := f.Bool("install", true, "put shim and configuration into the container runtime's folders")
+	standFor := f.String("ipam-plugins", "", "comma list of IPAM plugins that the shim stands for in the runtime's folder, for main plugins of others: whereabouts, host-local, static; what is there is put aside, and put back at the end")
+	files := f.Bool("install", true, "put shim and configuration into the container runtime's folders")
 	encap := f.String("encap", string(overlay.GPE), "how packets travel between nodes: vxlan-gpe, none (routes only) or auto")
 	f.IntVar(&o.overlay.VNI, "vni", overlay.DefaultVNI, "VXLAN network identifier, equal on all nodes")
 	f.IntVar(&o.overlay.Port, "port", overlay.DefaultPort, "UDP port between nodes, equal on all nodes")
@@ -83,8 +87,14 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 		o.prefixes = append(o.prefixes, p.Masked())
 	}
 	o.namespaces.Global = split(*global)
+	for _, name := range split(*standFor) {
+		if !slices.Contains(install.IPAMNames, name) {
+			return o, fmt.Errorf("--ipam-plugins: %q is not one of %s", name, strings.Join(install.IPAMNames, ", "))
+		}
+		o.ipamPlugins = append(o.ipamPlugins, name)
+	}
 	o.socket = filepath.Join(o.runDir, filepath.Base(shimrpc.Socket))
-	o.keepConf = *install
+	o.keepConf = *files
 	if o.shim == "" {
 		self, err := os.Executable()
 		if err != nil {

@@ -26,6 +26,10 @@ type Options struct {
 	// another node; 1.8 s. As long as answers come it waits up to four times as
 	// long.
 	Patience time.Duration
+	// Pool is the IPPool of a name as it is now, false if it is not known; it is
+	// called with a lock held and must not wait. Without it a quota counts what
+	// is taken after it was written.
+	Pool func(name string) (Pool, bool)
 	// Nodes is the number of nodes that share pools, until SetNodes.
 	Nodes int
 }

@@ -24,6 +24,7 @@ type machine struct {
 	store *iptest.Store
 	disk  iptest.Disk
 	nodes int
+	pool  func(string) (ipam.Pool, bool)
 
 	a    *ipam.Allocator
 	stop func()
@@ -45,7 +46,7 @@ func (m *machine) boot() {
 	if m.wrap != nil {
 		store = m.wrap(store)
 	}
-	m.a, err = ipam.New(ipam.Options{Node: m.name, NodeUID: m.uid, Store: store, Log: m.disk.Boot(), Nodes: m.nodes})
+	m.a, err = ipam.New(ipam.Options{Node: m.name, NodeUID: m.uid, Store: store, Log: m.disk.Boot(), Nodes: m.nodes, Pool: m.pool})
 	if err != nil {
 		m.t.Fatal(err)
 	}

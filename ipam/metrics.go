@@ -12,6 +12,8 @@ import (
 type metrics struct {
 	latency *prometheus.HistogramVec
 	claims  *prometheus.CounterVec
+	misses  *prometheus.CounterVec
+	log     prometheus.Counter
 }
 
 func newMetrics() metrics {
@@ -23,6 +25,12 @@ func newMetrics() metrics {
 		claims: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tsunagu_address_block_claims_total", Help: "Blocks that this node tried to lease, by outcome.",
 		}, []string{"outcome"}),
+		misses: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tsunagu_address_misses_total", Help: "Addresses and tokens that were not at hand when they were taken, by what was done: claim, steal or bind.",
+		}, []string{"by"}),
+		log: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tsunagu_address_log_errors_total", Help: "Takes that were refused because the node's log could not be written.",
+		}),
 	}
 }
 
@@ -62,12 +70,16 @@ func (a *Allocator) Describe(out chan<- *prometheus.Desc) {
 	}
 	a.metrics.latency.Describe(out)
 	a.metrics.claims.Describe(out)
+	a.metrics.misses.Describe(out)
+	a.metrics.log.Describe(out)
 }
 
 // Collect counts what is held now.
 func (a *Allocator) Collect(out chan<- prometheus.Metric) {
 	a.metrics.latency.Collect(out)
 	a.metrics.claims.Collect(out)
+	a.metrics.misses.Collect(out)
+	a.metrics.log.Collect(out)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	used, frozen := map[string]int{}, 0

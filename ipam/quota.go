@@ -101,6 +101,7 @@ func (a *Allocator) obtainToken(ctx context.Context, owner Owner, requests []req
 	if len(t.spans) == 0 {
 		return slot{}, exceeded(p, owner.Namespace, most, 0, "")
 	}
+	a.metrics.misses.WithLabelValues("claim").Inc()
 	err := a.acquire(ctx, *t, need)
 	var full *exhausted
 	if !errors.As(err, &full) {

@@ -168,3 +168,57 @@ func TestQuotaIsChangedWhileInUse(t *testing.T) {
 		two.take(nobody("e"), anyOf(limited("10.1.2.0/24", 2)))
 	})
 }
+
+// A quota that is written, or lowered, while Pods have addresses counts those
+// that they have.
+func TestQuotaCountsWhatWasHeldBefore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		now := poolOf("10.1.2.0/24")
+		known := func(string) (ipam.Pool, bool) { return now, true }
+		one, two := newMachine(t, store, 1, 2), newMachine(t, store, 2, 2)
+		for _, m := range []*machine{one, two} {
+			m.pool = known
+			m.kill()
+			m.boot()
+		}
+		var owners []ipam.Owner
+		for range 6 {
+			o := nobody("a")
+			owners = append(owners, o)
+			one.take(o, anyOf(now))
+		}
+		now = limited("10.1.2.0/24", 8)
+		time.Sleep(time.Minute)
+		two.take(nobody("b"), anyOf(now))
+		two.take(nobody("c"), anyOf(now))
+		two.refused(nobody("d"), anyOf(now), ipam.QuotaExceeded)
+		// Lowered to what the six have, less one that goes.
+		now = limited("10.1.2.0/24", 6)
+		time.Sleep(time.Minute)
+		two.refused(nobody("e"), anyOf(now), ipam.QuotaExceeded)
+		for _, o := range owners[:2] {
+			one.free(o)
+		}
+		time.Sleep(2 * time.Minute)
+		two.refused(nobody("f"), anyOf(now), ipam.QuotaExceeded) // four and two
+		one.kill()
+		one.boot()
+		one.free(owners[2])
+		time.Sleep(2 * time.Minute)
+		two.take(nobody("g"), anyOf(now))
+		two.refused(nobody("h"), anyOf(now), ipam.QuotaExceeded)
+		// Without a quota nothing is left of it.
+		now = poolOf("10.1.2.0/24")
+		time.Sleep(30 * time.Minute)
+		_, blocks, bound := store.Objects()
+		for _, b := range blocks {
+			if ipam.IsQuota(b.Domain) {
+				t.Errorf("block %s of tokens is left", b.Name)
+			}
+		}
+		for _, x := range bound {
+			t.Errorf("token %s is left", x.Name)
+		}
+	})
+}

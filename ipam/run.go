@@ -116,6 +116,9 @@ func (a *Allocator) maintain(ctx context.Context) error {
 	for _, l := range a.leases(func(l *lease) bool { return l.standing == unconfirmed }) {
 		do("confirm block "+l.name(), a.locked(l.name(), func(c context.Context) error { return a.confirm(c, nil, l) }, nil))
 	}
+	if a.due("recharge", rechargeRest) {
+		do("charge quotas", a.recharge)
+	}
 	a.giveBack()
 	for _, l := range a.leases(func(l *lease) bool { return l.standing == leaving }) {
 		do("", a.locked(l.name(), func(c context.Context) error { return a.depart(c, l) }, nil))

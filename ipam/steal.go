@@ -14,6 +14,7 @@ import (
 // brings it up to date.
 func (a *Allocator) steal(ctx context.Context, owner Owner, p *Pool, e *exhausted, claim ClaimRef) (slot, error) {
 	const tries = 16
+	a.metrics.misses.WithLabelValues("steal").Inc()
 	blocks := slices.Clone(e.blocks)
 	for range tries {
 		i, x := a.victim(p, e, blocks)

@@ -150,6 +150,7 @@ func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request,
 	if r.Static.IsValid() {
 		ctx, cancel := a.soon(ctx)
 		defer cancel()
+		a.metrics.misses.WithLabelValues("bind").Inc()
 		return a.bind(ctx, owner, p, r.Static, ClaimRef{})
 	}
 	for i := range requests {
@@ -159,6 +160,7 @@ func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request,
 			need++
 		}
 	}
+	a.metrics.misses.WithLabelValues("claim").Inc()
 	err := a.acquire(ctx, *p, need)
 	var full *exhausted
 	if errors.As(err, &full) {
@@ -290,6 +292,7 @@ func (a *Allocator) record(h *held) error {
 		err = a.Log.Put(heldKey+h.owner.Key.String(), value)
 	}
 	if err != nil {
+		a.metrics.log.Inc()
 		return &Refusal{Reason: Unavailable, Message: fmt.Sprintf("log the addresses of %s: %v", h.owner.Key, err), Fix: "check the space on the file system of /run on the node"}
 	}
 	a.keep(h)

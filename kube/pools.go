@@ -55,5 +55,15 @@ func (p *Pools) Pool(ctx context.Context, name string) (ipam.Pool, error) {
 	return ipam.Pool{}, fmt.Errorf("read IPPool %s: %w: %w", name, attach.ErrUnavailable, err)
 }
 
+// Known finds one in the copy, without waiting (ipam.Options.Pool).
+func (p *Pools) Known(name string) (ipam.Pool, bool) {
+	object, ok, _ := p.store.GetByKey(name)
+	if !ok {
+		return ipam.Pool{}, false
+	}
+	pool, err := ipam.ParsePool(*object.(*v1alpha1.IPPool))
+	return pool, err == nil
+}
+
 // Names lists the copy (attach.Pools).
 func (p *Pools) Names() []string { return p.store.ListKeys() }

@@ -139,6 +139,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 	store := kube.NewAddresses(a.client, a.log.With("room", "ipam"))
 	addresses, err := ipam.New(ipam.Options{
 		Node: id.Name, NodeUID: id.UID, Store: store, Log: addressLog, Logger: a.log.With("room", "ipam"),
+		Pool: a.pools.Known,
 	})
 	if err != nil {
 		return err

@@ -78,6 +78,7 @@ func (n *node) run(address, name string, args ...string) *daemon {
 		}
 	}
 	ns := n.outside()
+	n.must(n.conn.Apply(link.Up("up1", n.index("up1")))) // else wire does not run
 	n.address(ns, "wire", address)
 	d := &daemon{node: n, cmd: exec.Command(path, args...)}
 	d.cmd.Stdout, d.cmd.Stderr = d, d
@@ -98,6 +99,13 @@ func (d *daemon) end() {
 	if d.Failed() {
 		d.Log(d.text())
 	}
+}
+
+func (n *node) index(name string) int {
+	n.Helper()
+	l, err := n.conn.ByName(name)
+	n.must(err)
+	return l.Index
 }
 
 // address puts an address on an interface and sets it up.
@@ -129,6 +137,7 @@ const leasedNet = `{"name":"lan","type":"macvlan","master":"up1","ipam":{"type":
 
 // A lease of dnsmasq is acquired with all that comes with it, renewed, kept over the death of the agent, and given back.
 func TestLeaseOfDnsmasq(t *testing.T) {
+	t.Parallel()
 	n := newNode(t)
 	server := n.dnsmasq()
 	n.define("lan", leasedNet)

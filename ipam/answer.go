@@ -169,8 +169,15 @@ func (a *Allocator) flush(ctx context.Context, l *lease) error {
 // object was not there yet finds no hole and asks.
 func (a *Allocator) heal(ctx context.Context, l *lease) error {
 	gone, err := a.unboundHoles(ctx, l)
-	if err != nil || gone == 0 {
+	if err != nil {
 		return err
+	}
+	if gone == 0 {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		l.healRest = min(max(2*l.healRest, healRest), longestHeal)
+		l.healAt = time.Now().Add(l.healRest)
+		return nil
 	}
 	b, err := a.Store.GetBlock(ctx, l.name())
 	if err != nil || b.UID != l.uid {
@@ -205,6 +212,7 @@ func (a *Allocator) heal(ctx context.Context, l *lease) error {
 		}
 	}
 	l.holes &^= gone & still
+	l.healRest, l.healAt = 0, time.Time{}
 	a.space(l.domain).settle(l)
 	return nil
 }

@@ -315,3 +315,35 @@ func TestLateDeleteOfAClaimsAddress(t *testing.T) {
 		t.Error("a delete by UID alone does no harm here: this test shows nothing")
 	}
 }
+
+// A hole that a claim's address leaves in a block is looked at now and then,
+// and is given out again when the claim is gone.
+func TestHolesOfClaimsAreHealed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		m := newMachine(t, store, 1, 1)
+		p := poolOf("10.1.4.0/24")
+		o := member("web-0")
+		had := m.take(o, claiming(sts("web-0", "u1"), anyOf(p)))
+		m.take(nobody("b"), anyOf(p))
+		time.Sleep(5 * time.Minute)
+		before := store.Count("list", "address")
+		time.Sleep(10 * time.Minute)
+		if n := store.Count("list", "address") - before; n > 25 {
+			t.Errorf("%d lists in ten minutes of nothing", n)
+		}
+		m.free(o)
+		time.Sleep(time.Second)
+		_, _, all := store.Objects()
+		if len(all) != 1 || all[0].NodeUID != "" {
+			t.Fatalf("objects %+v", all)
+		}
+		if err := store.As("controller").DropAddress(t.Context(), all[0]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if got := m.take(nobody("c"), anyOf(p)); got != had {
+			t.Errorf("got %s, free again is %s", got, had)
+		}
+	})
+}

@@ -36,6 +36,10 @@ type lease struct {
 	// resting are addresses that were given back and are not given out yet.
 	used, holes, resting uint64
 	cut                  uint64 // holes made since a heal listed what is bound
+	// healRest is how long after a heal that found all holes bound the next
+	// one is due, at healAt: holes of claims stay for long.
+	healRest time.Duration
+	healAt   time.Time
 	// order is the addresses that were given back, longest ago first.
 	order []given
 
@@ -135,6 +139,7 @@ func (l *lease) cutOut(bound []Address) {
 func (l *lease) cutAt(place int) {
 	l.holes |= 1 << place
 	l.cut |= 1 << place
+	l.healRest, l.healAt = 0, time.Time{}
 }
 
 // take marks an address as used.

@@ -85,6 +85,11 @@ func (a *Allocator) look(ctx context.Context, p Pool) (*exhausted, error) {
 			e.bound = append(e.bound, x)
 		}
 	}
+	for _, b := range e.blocks {
+		if l := s.find(b.Prefix.Addr()); l != nil && e.leaves(l.holes, l.prefix) {
+			l.healAt = time.Time{} // somebody waits for what is bound no more
+		}
+	}
 	return e, nil
 }
 

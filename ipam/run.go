@@ -16,7 +16,9 @@ const (
 	tick      = 500 * time.Millisecond
 	flushRest = 2 * time.Second
 	healRest  = 5 * time.Second
-	boundRest = time.Minute
+	// longestHeal is how long holes that stay bound are left alone.
+	longestHeal = time.Minute
+	boundRest   = time.Minute
 	// callTime is how long one call to the API server may take.
 	callTime = 5 * time.Second
 )
@@ -139,7 +141,8 @@ func (a *Allocator) maintain(ctx context.Context) error {
 		do("delete address "+name, a.locked(name, func(c context.Context) error { return a.endIfStill(c, name, e) }, nil))
 	}
 	if a.due("heal", healRest) {
-		for _, l := range a.leases(func(l *lease) bool { return l.standing == owned && l.holes != 0 }) {
+		now := time.Now()
+		for _, l := range a.leases(func(l *lease) bool { return l.standing == owned && l.holes != 0 && !now.Before(l.healAt) }) {
 			do("heal block "+l.name(), a.locked(l.name(), func(c context.Context) error { return a.heal(c, l) }, nil))
 		}
 	}

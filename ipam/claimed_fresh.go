@@ -18,6 +18,11 @@ func (a *Allocator) fresh(ctx context.Context, owner Owner, r *request, c Claim)
 	for _, x := range c.Wants {
 		has := slices.ContainsFunc(c.Has, func(e ClaimedAddress) bool { return e.Address.Addr() == x })
 		if p := r.that(x); !has && p.Contains(x) {
+			// The controller may have bound it and not listed it yet.
+			s, err := a.hold(ctx, owner, p, c, x)
+			if !errors.Is(err, errNotOurs) {
+				return s, err
+			}
 			return a.bind(ctx, owner, p, x, c.Ref())
 		}
 	}

@@ -33,7 +33,7 @@ func (d *Desk) claim(ctx context.Context, next, old *v1alpha1.IPClaim) (verdict,
 		}
 		addresses = append(addresses, a.Unmap())
 	}
-	r := d.reviewer(ctx).Claim(ctx, next.Namespace, next.Spec.Network, addresses)
+	r := d.Reviewer(ctx).Claim(ctx, next.Namespace, next.Spec.Network, addresses)
 	if r.Refusal != nil {
 		v.warn("%s: %s", who, r.Refusal.Note())
 		return v, nil

@@ -13,7 +13,7 @@ func (d *Desk) definition(ctx context.Context, next, old *nadv1.NetworkAttachmen
 		return verdict{}, nil
 	}
 	var v verdict
-	n, warnings, refusal := d.reviewer(ctx).Definition(ctx, toDefinition(next))
+	n, warnings, refusal := d.Reviewer(ctx).Definition(ctx, toDefinition(next))
 	v.warnings = warnings
 	if refusal != nil {
 		v.warn("%s", refusal.Note())

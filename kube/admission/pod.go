@@ -63,7 +63,7 @@ const onHostNetwork = "a Pod with hostNetwork: true is attached to no network, t
 // review is what a Pod of this template would be refused for.
 func (d *Desk) review(ctx context.Context, t template, who asker) []attach.Reviewed {
 	var bad []attach.Reviewed
-	for _, r := range d.reviewer(ctx).Pod(ctx, podOf(t, who.namespace)) {
+	for _, r := range d.Reviewer(ctx).Pod(ctx, podOf(t, who.namespace)) {
 		if r.Refusal != nil {
 			bad = append(bad, r)
 			continue

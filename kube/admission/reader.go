@@ -38,7 +38,8 @@ type pools struct {
 	d   *Desk
 }
 
-func (d *Desk) reviewer(ctx context.Context) attach.Reviewer {
+// Reviewer judges by what the cluster has now.
+func (d *Desk) Reviewer(ctx context.Context) attach.Reviewer {
 	return attach.Reviewer{Definitions: definitions{ctx, d}, Pools: pools{ctx, d}, Namespaces: d.Namespaces}
 }
 

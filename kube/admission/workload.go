@@ -63,7 +63,7 @@ func (d *Desk) workload(ctx context.Context, req admission.Request) (verdict, er
 
 // fixed is the first address that each Pod of a template asks for.
 func (d *Desk) fixed(ctx context.Context, t template, namespace string) string {
-	for _, r := range d.reviewer(ctx).Pod(ctx, podOf(t, namespace)) {
+	for _, r := range d.Reviewer(ctx).Pod(ctx, podOf(t, namespace)) {
 		for _, ip := range r.Selection.IPs {
 			return ip.Addr.String()
 		}

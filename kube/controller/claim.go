@@ -39,6 +39,10 @@ type claims struct {
 	events        events.EventRecorder
 	log           *slog.Logger
 	now           func() time.Time
+	// review and book are what addresses are bound by that claims want; nil
+	// leaves them to Pods.
+	review review
+	book   ipam.Book
 
 	mu   sync.Mutex
 	lone map[types.UID]time.Time // addresses, since when no claim lists them
@@ -68,6 +72,8 @@ func (r *claims) reconcile(ctx context.Context, name types.NamespacedName) (ctrl
 	}
 	if claim.UID != "" && claim.DeletionTimestamp == nil {
 		wait, err := r.keep(ctx, &claim, own)
+		errs, again = append(errs, err), soonest(again, wait)
+		wait, err = r.bind(ctx, &claim)
 		errs, again = append(errs, err), soonest(again, wait)
 	}
 	return ctrl.Result{RequeueAfter: again}, errors.Join(errs...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -23,7 +24,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+	"github.com/tsunagu-net/tsunagu/attach"
 	"github.com/tsunagu-net/tsunagu/kube/admission"
+	"github.com/tsunagu-net/tsunagu/kube/ledger"
 )
 
 // Options say how the controller runs.
@@ -101,7 +104,16 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 	if err := addPools(m, &pools{Client: m.GetClient(), log: log, books: b, gauge: gauge, wrote: map[string]time.Time{}}); err != nil {
 		return nil, fmt.Errorf("watch pools: %w", err)
 	}
-	if err := addClaims(m, &claims{Client: m.GetClient(), live: m.GetAPIReader(), events: recorder, log: log, now: time.Now, lone: map[types.UID]time.Time{}}); err != nil {
+	book, err := ledger.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	// The network's own rules about namespaces are the Pod's matter.
+	desk := &admission.Desk{Cached: m.GetClient(), Live: m.GetAPIReader(), Books: b, Namespaces: o.Admission.Namespaces, Log: log}
+	if err := addClaims(m, &claims{Client: m.GetClient(), live: m.GetAPIReader(), events: recorder, log: log, now: time.Now, lone: map[types.UID]time.Time{},
+		review: func(ctx context.Context, namespace, network string, addresses []netip.Addr) attach.Reviewed {
+			return desk.Reviewer(ctx).Claim(ctx, namespace, network, addresses)
+		}, book: book}); err != nil {
 		return nil, fmt.Errorf("watch claims: %w", err)
 	}
 	if err := admission.Add(m, cfg, o.Admission, b, log); err != nil {

@@ -1,0 +1,48 @@
+package controller
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+
+	"github.com/tsunagu-net/tsunagu/attach"
+	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/ipam/iptest"
+)
+
+// What a claim wants by number is bound before a Pod asks for it, unless
+// somebody else has it.
+func TestAddressesOfAClaimAreBoundBeforeItsPod(t *testing.T) {
+	claim := claimOfTest("")
+	claim.Spec.Addresses = []string{"10.0.0.5"}
+	b := newBench(t, claim)
+	store := iptest.NewStore()
+	pool := ipam.Pool{Name: "p", Domain: "blue", Prefix: netip.MustParsePrefix("10.0.0.0/24")}
+	b.r.book = store.As("controller")
+	b.r.review = func(_ context.Context, namespace, network string, addresses []netip.Addr) attach.Reviewed {
+		if namespace != "a" || network != "a/blue" || len(addresses) != 1 {
+			t.Errorf("asked for %v of %s in %s", addresses, network, namespace)
+		}
+		return attach.Reviewed{Wants: []ipam.Want{{Pool: pool, Static: addresses[0]}}}
+	}
+	other, err := store.As("user").CreateAddress(t.Context(), ipam.Address{Meta: ipam.Meta{Name: "blue.10-0-0-5"}, Domain: "blue", Address: netip.MustParseAddr("10.0.0.5"), Reserved: "printer"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result := b.look(0); result.RequeueAfter != bindAgain || len(b.claim().Status.Addresses) != 0 {
+		t.Errorf("took what is reserved: %+v, %v", b.claim().Status, result)
+	}
+	if err := store.As("user").DropAddress(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	b.look(bindAgain)
+	b.look(0)
+	got, err := store.As("user").GetAddress(t.Context(), "blue.10-0-0-5")
+	if err != nil || got.Claim != (ipam.ClaimRef{Namespace: "a", Name: "web-0", UID: "c1"}) || got.NodeUID != "" {
+		t.Errorf("bound %+v, %v", got, err)
+	}
+	c := b.claim()
+	if len(c.Status.Addresses) != 1 || c.Status.Addresses[0].Address != "10.0.0.5/24" || c.Status.MAC == "" {
+		t.Errorf("the claim has %+v", c.Status)
+	}
+}

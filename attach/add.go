@@ -151,6 +151,12 @@ func (s *Server) make(ctx context.Context, record Record, plan []planned, pod Po
 	if ctx.Err() != nil {
 		return record, context.Cause(ctx)
 	}
+	record.Held = map[string][]byte{}
+	for _, name := range record.Intended {
+		if rights := s.Addresses.Rights(ipam.Key{ContainerID: record.ContainerID, IfName: name}); rights != nil {
+			record.Held[name] = rights
+		}
+	}
 	record.State = Wired
 	return record, s.records.put(record)
 }

@@ -26,6 +26,9 @@ func (s *Server) del(ctx context.Context, id, ifName, path string, started int64
 	defer release()
 	record, known := s.records.get(id)
 	if !known || record.State == Gone {
+		if err := s.delFound(ctx, path); err != nil {
+			return again(id, err)
+		}
 		if !known { // perhaps the record was lost: what can be found without one is taken away
 			if err := s.unwire(ctx, path, Record{ContainerID: id, Intended: []string{ifName}}); err != nil {
 				return again(id, err)

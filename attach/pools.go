@@ -29,6 +29,10 @@ type Addresses interface {
 	QuarantineIdle(s ipam.Stranger) (bool, error)
 	// Next guesses what Take would give of a pool.
 	Next(p ipam.Pool, n int) []netip.Addr
+	// Rights are what an interface holds; Restore takes them over, and HoldUnknown what is known only by its interface.
+	Rights(key ipam.Key) []byte
+	Restore(rights []byte, sure bool) error
+	HoldUnknown(owner ipam.Owner, addresses []netip.Prefix) error
 	// Held lists who has what.
 	Held() []ipam.Holding
 	// Orphans are address objects of this node that no interface has; DeleteOrphan deletes one, if it still is one.

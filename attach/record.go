@@ -49,6 +49,8 @@ type Record struct {
 	Ports      []hostport.Mapping `json:"ports,omitempty"`
 	// DNS are the resolvers that networks come with, by interface.
 	DNS map[string]ipam.DNS `json:"dns,omitempty"`
+	// Held are the addresses of the interfaces, and by what right (ipam.Rights), in case that the log of addresses is lost.
+	Held map[string][]byte `json:"held,omitempty"`
 	// Reported tells that the Pod's network-status was written, or never will.
 	Reported bool `json:"reported,omitempty"`
 	// Deleted is when the DEL was started (shimrpc.Request.Started).

@@ -26,6 +26,8 @@ type Wirer interface {
 	// Seek asks the segment of an interface who has addresses, Gateways which of its gateways do not answer.
 	Seek(ctx context.Context, netns string, of kind.Record, addresses []netip.Addr) ([]kind.Stranger, error)
 	Gateways(ctx context.Context, netns string, of kind.Record, gateways []netip.Addr) (silent []netip.Addr, err error)
+	// Inventory finds the sandboxes of this node that have interfaces of ours.
+	Inventory(ctx context.Context) ([]kind.Found, error)
 }
 
 // Ports forwards ports of the node (hostport.Table).

@@ -292,6 +292,7 @@ type node struct {
 	ports                    *testPorts
 	meter                    *testMeter
 	lacks                    []string
+	lost                     bool // a log was lost
 
 	wirer     *kind.Wirer
 	allocator *ipam.Allocator
@@ -359,7 +360,6 @@ func (n *node) boot() {
 	n.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { _ = n.allocator.Run(ctx) })
 	leases, err := dhcp.New(dhcp.Options{Open: dhcp.OpenLine, Log: n.leases.Boot(), Now: clock.Boot, InUse: dhcp.InUse, Logger: log})
 	n.must(err)
 	n.keeper = leases
@@ -367,9 +367,11 @@ func (n *node) boot() {
 		Leases: leases,
 		Pods:   n.cluster, Definitions: n.cluster, Pools: n.cluster, PodNetwork: testNetwork{[]string{"10.244.1.0/24", "fd00:244:0:1::/64"}},
 		Addresses: n.allocator, Claims: n.cluster, Wirer: n.wirer, Ports: n.ports, Events: n.cluster, Statuses: n.cluster, Meter: n.meter, Log: log,
-		Records: n.notes.Boot(), Lacks: func() []string { return n.lacks },
+		Records: n.notes.Boot(), Incomplete: n.lost, Lacks: func() []string { return n.lacks },
 	})
 	n.must(err)
+	n.must(n.server.Recover(ctx, n.lost))
+	running.Go(func() { _ = n.allocator.Run(ctx) })
 	n.must(n.server.Start(ctx))
 	l, err := Listen(n.socket())
 	n.must(err)

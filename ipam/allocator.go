@@ -60,11 +60,13 @@ type Allocator struct {
 	imported map[string]Address
 	// strangers use addresses, and the API server does not know of it yet.
 	strangers map[spot]*Stranger
-	last      map[string]time.Time
-	random    *rand.Rand
-	quotas    map[tokenKey]*Pool
-	naps      naps // addresses that rest
-	metrics   metrics
+	// strays are addresses that interfaces here have, of unknown domains.
+	strays  map[netip.Addr]*held
+	last    map[string]time.Time
+	random  *rand.Rand
+	quotas  map[tokenKey]*Pool
+	naps    naps // addresses that rest
+	metrics metrics
 }
 
 // spot is an address of a domain.
@@ -136,7 +138,7 @@ func New(o Options) (*Allocator, error) {
 		Options: o, ready: make(chan struct{}), kick: make(chan struct{}, 1), questions: make(chan struct{}, 1), nodes: max(o.Nodes, 1),
 		spaces: map[string]*space{}, held: map[Key]*held{}, by: map[spot]*held{}, busy: map[Key]*attempt{},
 		pools: map[poolKey]*poolState{}, ending: map[string]*ending{}, names: map[string]chan struct{}{},
-		asked: map[string]struct{}{}, suspect: map[string]struct{}{}, evicted: map[spot]struct{}{}, strangers: map[spot]*Stranger{},
+		asked: map[string]struct{}{}, suspect: map[string]struct{}{}, evicted: map[spot]struct{}{}, strangers: map[spot]*Stranger{}, strays: map[netip.Addr]*held{},
 		last: map[string]time.Time{}, quotas: map[tokenKey]*Pool{},
 		random: rand.New(rand.NewPCG(seed.Sum64(), 84)), metrics: newMetrics(),
 	}

@@ -58,6 +58,9 @@ func (a *Allocator) prepare(ctx context.Context, p *Pool, x netip.Addr, name str
 	a.mu.Lock()
 	e := a.ending[name]
 	h := a.by[spot{p.Domain, x}]
+	if h == nil {
+		h = a.strays[x]
+	}
 	q := a.strangers[spot{p.Domain, x}]
 	a.mu.Unlock()
 	switch {

@@ -68,6 +68,9 @@ func (a *Allocator) forget(h *held, now time.Time) {
 			continue // it is used all the same
 		}
 		delete(a.by, spot{s.domain, x})
+		if s.domain == "" {
+			a.settledStray(x)
+		}
 		if s.bound {
 			continue
 		}

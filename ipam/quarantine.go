@@ -79,11 +79,16 @@ func (a *Allocator) QuarantineIdle(s Stranger) (bool, error) {
 func (a *Allocator) shun(l *lease) { l.holes |= a.shunned(l.domain, l.prefix) }
 
 // shunned are the addresses of a block that are in quarantine without the API
-// server's knowing. Called with mu held.
+// server's knowing, or in use here by an unknown right. Called with mu held.
 func (a *Allocator) shunned(domain string, block netip.Prefix) (m uint64) {
 	for x := range a.strangers {
 		if x.domain == domain && block.Contains(x.addr) {
 			m |= 1 << placeIn(block, x.addr)
+		}
+	}
+	for x := range a.strays {
+		if block.Contains(x) {
+			m |= 1 << placeIn(block, x)
 		}
 	}
 	return m

@@ -309,6 +309,9 @@ func (a *Allocator) keep(h *held) {
 	a.held[h.owner.Key] = h
 	for _, s := range h.slots {
 		a.by[spot{s.domain, s.Address.Addr()}] = h
+		if s.domain == "" {
+			a.stray(s.Address.Addr(), h)
+		}
 	}
 }
 
@@ -326,6 +329,9 @@ func (a *Allocator) find(p *Pool, static netip.Addr) (*lease, int, error) {
 		return l, place, nil
 	}
 	if h := a.by[spot{p.Domain, static}]; h != nil {
+		return nil, 0, takenBy(p, static, h.owner, "")
+	}
+	if h := a.strays[static]; h != nil {
 		return nil, 0, takenBy(p, static, h.owner, "")
 	}
 	if q := a.strangers[spot{p.Domain, static}]; q != nil {

@@ -111,7 +111,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		return quiet(ctx, err)
 	}
 	a.identity.Store(&id)
-	addressLog, _, err := a.openJournal(ctx, "addresses.journal")
+	addressLog, lost, err := a.openJournal(ctx, "addresses.journal")
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,6 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	start("addresses", addresses.Run)
 	start("number of nodes", func(ctx context.Context) error { return a.tellCount(ctx, addresses) })
 	leaseLog, _, err := a.openJournal(ctx, "leases.journal")
 	if err != nil {
@@ -165,6 +164,10 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 	if err != nil {
 		a.log.Error("some records of sandboxes are lost; what they spoke of stays until its Pods go", "err", err)
 	}
+	if err := server.Recover(ctx, lost.New || lost.Damaged > 0); err != nil {
+		a.log.Error("some addresses of Pods that run are not known", "err", err)
+	}
+	start("addresses", addresses.Run)
 	if err := server.Start(ctx); err != nil {
 		a.log.Error("start: some of it is tried again", "err", err)
 	}

@@ -137,6 +137,7 @@ func (notebook) Seek(context.Context, string, kind.Record, []netip.Addr) ([]kind
 func (notebook) Gateways(context.Context, string, kind.Record, []netip.Addr) ([]netip.Addr, error) {
 	return nil, nil
 }
+func (notebook) Inventory(context.Context) ([]kind.Found, error)                  { return nil, nil }
 func (notebook) Mend(context.Context, []kind.Record) (lost []netip.Addr, _ error) { return nil, nil }
 
 // noPorts implements attach.Ports: Pods of the fleet have none.

@@ -213,6 +213,13 @@ func (p *pod) Follow(_ context.Context, a Ask, leases []Lease, why string) error
 	return nil
 }
 
+// refuse makes it fail.
+func (p *pod) refuse(fail bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fail = fail
+}
+
 func (p *pod) heard() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -87,11 +87,9 @@ func TestChangeAtRenewal(t *testing.T) {
 	on(t, lan, func(m *machine) {
 		m.acquire(net1)
 		m.set(func() { m.more = func(r *dhcpv4.DHCPv4) { r.UpdateOption(dhcpv4.OptDNS(net.IP{10, 0, 0, 2})) } })
-		m.pod.fail = true
+		m.pod.refuse(true)
 		time.Sleep(41 * time.Second)
-		m.pod.mu.Lock()
-		m.pod.fail = false
-		m.pod.mu.Unlock()
+		m.pod.refuse(false)
 		time.Sleep(2 * time.Second)
 		m.want("told", m.pod.heard(), "net1 10.0.0.50/24")
 		m.set(func() { m.more = func(r *dhcpv4.DHCPv4) { r.YourIPAddr = net.IP{10, 0, 0, 99} } })
@@ -133,12 +131,12 @@ func TestRestart(t *testing.T) {
 func TestDeathBeforeTheFollowerKnows(t *testing.T) {
 	on(t, lan, func(m *machine) {
 		m.acquire(net1)
-		m.pod.fail = true
+		m.pod.refuse(true)
 		m.set(func() { m.more = func(r *dhcpv4.DHCPv4) { r.UpdateOption(dhcpv4.OptDNS(net.IP{10, 0, 0, 2})) } })
 		time.Sleep(41 * time.Second)
 		m.stop()
 		m.disk.Kill()
-		m.pod.fail = false
+		m.pod.refuse(false)
 		m.boot()
 		time.Sleep(time.Second)
 		m.want("told", m.pod.heard(), "net1 10.0.0.50/24")
@@ -240,7 +238,7 @@ func TestLeaseOfDHCPv6(t *testing.T) {
 // Both protocols or none: what one got is given back when the other gets nothing.
 func TestBothOrNone(t *testing.T) {
 	on(t, lan, func(m *machine) {
-		m.mute["SOLICIT"] = true
+		m.set(func() { m.mute["SOLICIT"] = true })
 		a := net1
 		a.V6 = true
 		if got := m.acquire(a); !strings.Contains(got, "SOLICIT was sent 3 times") {

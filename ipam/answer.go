@@ -132,6 +132,7 @@ func (a *Allocator) describe(b *Block, l *lease) {
 func (a *Allocator) flushed(l *lease, b Block) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	l.told = b.Used
 	if l.used == b.Used && l.holes&^(b.Holes|a.shunned(l.domain, l.prefix)) == 0 {
 		l.changed = time.Time{}
 	}

@@ -145,7 +145,7 @@ func (a *Allocator) enter(b Block) *lease {
 		return nil
 	}
 	l := newLease(b.Domain, b.Prefix, b.UID, unconfirmed, time.Now())
-	l.holes = b.Holes
+	l.holes, l.told = b.Holes, b.Used
 	l.requested = len(b.Requests) > 0
 	if l.unit > 1 && a.inhabited(l) != b.Used {
 		l.touch(time.Now()) // others go by what it says, for whom to ask

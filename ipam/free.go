@@ -87,7 +87,7 @@ func (a *Allocator) forget(h *held, now time.Time) {
 			a.sleep(l, l.place(x), now.Add(s.rest))
 		}
 		sp.settle(l)
-		if l.used == 0 && !l.local && (l.unit == 1 || l.requested || l.standing == lost) {
+		if l.used == 0 && !l.local && (l.unit == 1 || l.requested || l.standing == lost) || l.hidden() {
 			a.nudge()
 		}
 	}

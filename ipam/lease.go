@@ -40,6 +40,7 @@ type lease struct {
 	// one is due, at healAt: holes of claims stay for long.
 	healRest time.Duration
 	healAt   time.Time
+	told     uint64 // the object's used
 	// order is the addresses that were given back, longest ago first.
 	order []given
 
@@ -70,6 +71,12 @@ func (l *lease) owned() uint64 {
 		return 0
 	}
 	return l.all() &^ (l.used | l.holes)
+}
+
+// hidden tells whether the object says that nothing is free, and that is no
+// longer so: nobody who looks for an address would ask for one.
+func (l *lease) hidden() bool {
+	return !l.local && l.unit > 1 && l.free() != 0 && l.all()&^(l.told|l.holes) == 0
 }
 
 func (l *lease) place(a netip.Addr) int { return lowByte(a) - lowByte(l.prefix.Addr()) }

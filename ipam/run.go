@@ -153,12 +153,16 @@ func (a *Allocator) maintain(ctx context.Context) error {
 	return first
 }
 
-// flushSome writes the counts of one block a second.
+// flushSome writes the counts of one block a second, first of those that others
+// think have nothing left.
 func (a *Allocator) flushSome(do func(string, func(context.Context) error)) {
 	now := time.Now()
 	old := a.leases(func(l *lease) bool {
 		return l.standing == owned && l.unit > 1 && !l.changed.IsZero() && now.Sub(l.changed) >= flushRest
 	})
+	if hidden := a.leases((*lease).hidden); len(hidden) > 0 {
+		old = hidden
+	}
 	if len(old) == 0 || !a.due("flush", time.Second) {
 		return
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/ipam"
 	"github.com/tsunagu-net/tsunagu/ipam/iptest"
+	"github.com/tsunagu-net/tsunagu/ipam/iptest/linear"
+	"github.com/tsunagu-net/tsunagu/ipam/iptest/oracle"
 )
 
 // live is the API server that the environment names. It has tsunagu's
@@ -62,6 +64,23 @@ func TestLiveFiftyNodes(t *testing.T) {
 			iptest.Share(t, func(string) ipam.Store { return s }, domain, cidr, 50, 4)
 		})
 	}
+}
+
+// Histories of nodes that crash, on a real API server, are those of locks, and
+// nobody's address is ever another's.
+func TestLiveHistoriesAreLinearizable(t *testing.T) {
+	s, domain := live(t, "store"), unique()
+	t.Cleanup(func() { sweep(t, s, domain) })
+	ops, uses := linear.Drive(linear.Config{Store: func(string) ipam.Store { return s }, Domain: domain, Nodes: 5, Each: 3, Time: 15 * time.Second, Seed: 1})
+	wrong, undecided := linear.Check(ops, 20*time.Second)
+	duplicates := oracle.Duplicates(uses)
+	if len(wrong)+len(undecided)+len(duplicates) > 0 {
+		t.Errorf("not linearizable %v, undecided %v, duplicates %v", wrong, undecided, duplicates)
+	}
+	if len(ops) < 50 {
+		t.Errorf("only %d calls", len(ops))
+	}
+	t.Logf("%d calls", len(ops))
 }
 
 func sweep(t *testing.T, s *Addresses, domain string) {

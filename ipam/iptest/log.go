@@ -34,6 +34,15 @@ func (d *Disk) Kill() {
 	d.alive = nil
 }
 
+// Take makes it the disk that another was, of a process that is dead.
+func (d *Disk) Take(other *Disk) {
+	other.mu.Lock()
+	defer other.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.values = maps.Clone(other.values)
+}
+
 // Lose forgets everything, as a reboot does.
 func (d *Disk) Lose() {
 	d.mu.Lock()

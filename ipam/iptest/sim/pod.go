@@ -53,8 +53,20 @@ func (w *World) work(s *slot, worker int) {
 			rest = 20 * time.Second // so that regions are empty at times
 		}
 		time.Sleep(w.pause(rest, name))
-		w.live(s.now(), name, i)
+		m := s.now()
+		for ; !w.registered(m); m = s.now() {
+			time.Sleep(w.pause(time.Second, name)) // no kubelet is given a Pod without its Node
+		}
+		w.live(m, name, i)
 	}
+}
+
+// registered tells whether a machine's Node object is there.
+func (w *World) registered(m *machine) bool {
+	uid := m.nodeUID()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.nodes[m.name] == uid
 }
 
 // live is the life of one Pod: its runtime asks again until it has addresses,

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -94,6 +95,12 @@ func (e *elsewhere) Other(_ context.Context, network string, ips []string) (Neig
 	return e.Neighbour, nil
 }
 
+func (e *elsewhere) heard() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.asked)
+}
+
 // Who uses host-local on several nodes is told so, and it is looked for once a minute and not for every Pod.
 func TestNodesThatCountForThemselvesAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -111,15 +118,15 @@ func TestNodesThatCountForThemselvesAreTold(t *testing.T) {
 			s.nodeOnly.wired(record, plan)
 			time.Sleep(lookAfter + time.Second)
 		}
-		if len(e.asked) != 1 || e.asked[0] != "default/red 10.9.0.2" {
-			t.Errorf("asked: %q", e.asked)
+		if asked := e.heard(); len(asked) != 1 || asked[0] != "default/red 10.9.0.2" {
+			t.Errorf("asked: %q", asked)
 		}
 		c.told(t, "Warning default/web AddressesCountedPerNode", "default/red", "default/twin has the address 10.9.0.2 too", "tsunagu.dev/host-local=cluster")
 		time.Sleep(lookRest)
 		s.nodeOnly.wired(record, plan)
 		time.Sleep(lookAfter + time.Second)
-		if len(e.asked) != 2 {
-			t.Errorf("asked: %q", e.asked)
+		if asked := e.heard(); len(asked) != 2 {
+			t.Errorf("asked: %q", asked)
 		}
 		s.reports.stop()
 	})

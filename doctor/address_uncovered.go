@@ -70,7 +70,9 @@ var strayAddress = Check{
 
 // young tells whether a Pod was made while the snapshot was taken, whose lists
 // are not all of the same moment.
-func (s *Snapshot) young(p *corev1.Pod) bool { return s.Time.Sub(p.CreationTimestamp.Time) < time.Minute }
+func (s *Snapshot) young(p *corev1.Pod) bool {
+	return s.Time.Sub(p.CreationTimestamp.Time) < time.Minute
+}
 
 // coverage is who keeps addresses.
 type coverage struct {

@@ -45,12 +45,6 @@ func (f *fuse) step(deed func() error) error {
 	return err
 }
 
-func (f *fuse) blown() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.dead
-}
-
 type fused struct {
 	ipam.Log
 	f *fuse

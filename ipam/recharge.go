@@ -77,7 +77,7 @@ func (a *Allocator) rechargeOne(ctx context.Context, key Key, pools map[string]*
 		a.mu.Unlock()
 		return nil
 	}
-	keep, lacks := a.charges(h, pools)
+	_, lacks := a.charges(h, pools)
 	need := map[string]int{}
 	for _, t := range lacks {
 		need[t.Domain]++
@@ -122,7 +122,7 @@ func (a *Allocator) rechargeOne(ctx context.Context, key Key, pools map[string]*
 	if a.held[key] != h {
 		return nil
 	}
-	keep, lacks = a.charges(h, pools)
+	keep, lacks := a.charges(h, pools)
 	done, err := a.swapTokens(h, keep, lacks, rights)
 	if done {
 		rights = nil

@@ -94,7 +94,6 @@ type node struct {
 	tick   uint64 // the newest timer
 	// open is until when the fence stands open, in real time.
 	open   time.Duration
-	until  Instant
 	health Health
 	booted time.Duration
 	former bool // a process has run since the boot

@@ -125,7 +125,10 @@ func (w *World) fall(lot fate, c iptest.Call, deed func() error) (err error, don
 
 // lag is how long an event is under way: now and then a watch hangs.
 func (w *World) lag(node string) time.Duration {
-	if w.under(15, "hangs", node) == 0 && !w.isOver() {
+	switch {
+	case w.isOver():
+		return w.pause(10*time.Millisecond, "lag", node)
+	case w.under(15, "hangs", node) == 0:
 		return w.pause(8*time.Second, "lag", node)
 	}
 	return w.pause(200*time.Millisecond, "lag", node)

@@ -103,7 +103,11 @@ func (w *World) live(m *machine, name string, i int) {
 	}
 	if grants != nil {
 		w.count("ADD done")
-		time.Sleep(w.pause(3*time.Second, name, "runs"))
+		most := 3 * time.Second
+		if w.Lossy {
+			most = time.Minute // so that it outlives its Node object
+		}
+		time.Sleep(w.pause(most, name, "runs"))
 	}
 	w.end(m, o, wants, grants)
 }

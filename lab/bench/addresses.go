@@ -35,8 +35,8 @@ type Cell struct {
 	PerSecond []float64 `json:"perSecond,omitempty"`
 	Requests  Requests  `json:"requests,omitempty"`
 	Puts      float64   `json:"etcdPuts"`
-	CPU       float64   `json:"cpums"`       // of the machine, per call
-	ServerCPU float64   `json:"serverCPUms"` // of API server and etcd alone, per call
+	CPU       float64   `json:"cpums"`       // of who asks and who answers on the nodes, per call
+	ServerCPU float64   `json:"serverCPUms"` // of API server and etcd, per call
 	// Histogram counts the calls that went well by their time in milliseconds, rounded up to a power of two.
 	Histogram map[string]int `json:"histogram,omitempty"`
 
@@ -133,7 +133,7 @@ func (r *addressRound) untimed(ctx context.Context, q order) (answer, error) {
 // measured gives an order and adds what it cost to the row of its calls. What is put off, for a second, counts too.
 func (r *addressRound) measured(ctx context.Context, what string, q order) (answer, error) {
 	q.Side = r.side
-	mark, busy, server := markAudit(), busyTime(), r.serverTime()
+	mark, busy, server := markAudit(), cpuOfAll(r.f.cmd.Process.Pid), r.serverTime()
 	puts, err := etcdPuts(ctx)
 	if err != nil {
 		return answer{}, err
@@ -142,7 +142,7 @@ func (r *addressRound) measured(ctx context.Context, what string, q order) (answ
 	if err != nil {
 		return a, err
 	}
-	used, serverUsed := busyTime()-busy, r.serverTime()-server
+	used, serverUsed := cpuOfAll(r.f.cmd.Process.Pid)-busy, r.serverTime()-server
 	time.Sleep(time.Second)
 	requests, err := mark.sinceOf(func(agent string) bool { return strings.HasPrefix(agent, "tsunagu") == r.ours() })
 	if err != nil {

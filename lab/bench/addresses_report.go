@@ -71,9 +71,9 @@ func (a *Addresses) targets() (t []Target) {
 func (a *Addresses) text(b *strings.Builder) {
 	fmt.Fprintf(b, "\nAddresses: %d nodes, one API server whose etcd syncs; %d rounds in turns; milliseconds. Of %s: the agents' sockets, allocators and\n"+
 		"journals, without the wiring; of %s: the plugin, executed per call. Writes are API requests that change something, per call\n"+
-		"that went well, + those that tell how full blocks are, and those that were tried in vain; CPU is the machine's, of it API server and etcd.\n", a.Nodes, a.Rounds, Ours, Whereabouts)
+		"that went well, + those that tell how full blocks are, and those that were tried in vain; CPU is of nodes and caller, and of API server and etcd.\n", a.Nodes, a.Rounds, Ours, Whereabouts)
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\t\t\tok\tfailed\tper s\tp50\tp90\tp99\tmax\twrites\t+\tin vain\treads\tputs\tCPU\tof it\t")
+	fmt.Fprintln(t, "\t\t\tok\tfailed\tper s\tp50\tp90\tp99\tmax\twrites\t+\tin vain\treads\tputs\tCPU\tserver\t")
 	cells := slices.Clone(a.Cells)
 	slices.SortStableFunc(cells, func(x, y *Cell) int { return a.place(x) - a.place(y) })
 	for _, c := range cells {

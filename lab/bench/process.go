@@ -132,6 +132,21 @@ func cpu(pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
+// cpuOfAll is cpu with the children that the process has waited for, fields 16 and 17.
+func cpuOfAll(pid int) time.Duration {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(f) < 15 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(f[13], 10, 64)
+	system, _ := strconv.ParseInt(f[14], 10, 64)
+	return cpu(pid) + time.Duration(user+system)*10*time.Millisecond
+}
+
 // busyTime is the time that all processors of the machine were not idle since boot (/proc/stat, in ticks of 10 ms).
 func busyTime() time.Duration {
 	b, _ := os.ReadFile("/proc/stat")

@@ -210,7 +210,7 @@ func (a *Allocator) confirm(ctx context.Context, from *Region, leases ...*lease)
 	listed := make(chan struct{})
 	go func() {
 		defer close(listed)
-		bound, failed = a.Store.ListAddresses(ctx, Scope{Domain: first.domain, Region: RegionValue(first.start())})
+		bound, failed = a.boundIn(ctx, leases)
 	}()
 	now, err := a.Store.GetRegion(ctx, objectName(first.domain, regionOf(first.start()).Addr()))
 	<-listed
@@ -242,6 +242,32 @@ func (a *Allocator) confirm(ctx context.Context, from *Region, leases ...*lease)
 		}
 	}
 	return nil
+}
+
+// mostRead is up to how many addresses are read one by one. A list that must be up to date waits for the API server's cache of the kind,
+// which hears of its own age every 100 ms; an object is read from etcd at once.
+const mostRead = 2
+
+// boundIn are the addresses of new leases of one region that are bound by objects, and perhaps others of the region.
+func (a *Allocator) boundIn(ctx context.Context, leases []*lease) (bound []Address, err error) {
+	total := 0
+	for _, l := range leases {
+		total += int(l.unit)
+	}
+	if total > mostRead {
+		return a.Store.ListAddresses(ctx, Scope{Domain: leases[0].domain, Region: RegionValue(leases[0].start())})
+	}
+	for _, l := range leases {
+		for place := range int(l.unit) {
+			x, err := a.Store.GetAddress(ctx, objectName(l.domain, l.at(place)))
+			if err == nil {
+				bound = append(bound, x)
+			} else if !errors.Is(err, ErrNotFound) {
+				return nil, err
+			}
+		}
+	}
+	return bound, nil
 }
 
 // withdraw gives back a block of which nothing was used: its region changed

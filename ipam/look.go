@@ -33,12 +33,19 @@ func (a *Allocator) look(ctx context.Context, p Pool) (*exhausted, error) {
 	if regionOf(p.Prefix.Addr()).Bits() <= p.Prefix.Bits() {
 		scope.Region = RegionValue(p.Prefix.Addr())
 	}
+	var bound []Address
+	var failed error
+	listed := make(chan struct{})
+	go func() {
+		defer close(listed)
+		bound, failed = a.Store.ListAddresses(ctx, scope)
+	}()
 	blocks, err := a.Store.ListBlocks(ctx, scope)
+	<-listed
 	if err != nil {
 		return nil, unavailable("lease addresses of pool "+p.Name, err)
 	}
-	bound, err := a.Store.ListAddresses(ctx, scope)
-	if err != nil {
+	if err = failed; err != nil {
 		return nil, unavailable("lease addresses of pool "+p.Name, err)
 	}
 	e := &exhausted{pool: p, node: a.Node, holes: map[netip.Addr]struct{}{}, used: map[string]int{}, leased: map[string]int{}}

@@ -192,11 +192,12 @@ func askOwner(ctx context.Context, store asker, p *Pool, x netip.Addr, b Block, 
 			return &Refusal{Reason: Taken, Message: fmt.Sprintf("address %s of pool %s lies in block %s, leased to node %s, which does not answer", x, p.Name, b.Prefix, b.Node),
 				Fix: fmt.Sprintf("it is tried again: bring node %s back, or remove it, or ask for another address", b.Node)}
 		}
-		uid := b.UID
-		var err error
-		if b, err = store.GetBlock(ctx, b.Name); errors.Is(err, ErrNotFound) || err == nil && b.UID != uid {
+		switch now, err := store.GetBlock(ctx, b.Name); {
+		case errors.Is(err, ErrNotFound), err == nil && now.UID != b.UID:
 			return nil // whoever claimed it since has seen our object
-		} else if err != nil && ctx.Err() == nil {
+		case err == nil:
+			b = now
+		case ctx.Err() == nil:
 			return unavailable(doing, err)
 		}
 	}

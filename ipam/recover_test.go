@@ -71,6 +71,30 @@ func TestRestartTellsWhatIsUsed(t *testing.T) {
 	})
 }
 
+// An owner that is away is named, also when the API server goes away while it is waited for.
+func TestOwnerThatDoesNotAnswerIsNamed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		p := poolOf("10.1.2.0/24")
+		owner, asker := newMachine(t, store, 1, 3), newMachine(t, store, 2, 3)
+		first := netip.MustParsePrefix(owner.take(nobody("one"), anyOf(p))).Addr()
+		owner.kill()
+		asked := false
+		store.Through(func(ctx context.Context, c iptest.Call, do func() error) error {
+			if asked && c.Verb == "get" && c.Kind == "block" {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			asked = asked || c.Verb == "update" && c.Kind == "block"
+			return do()
+		})
+		err := asker.refused(nobody("two"), static(p, first.Next().String()), ipam.Taken)
+		if !asked || !strings.Contains(err.Error(), "leased to node "+owner.name+", which does not answer") {
+			t.Errorf("asked %v: %v", asked, err)
+		}
+	})
+}
+
 // DEL works from the log while the API server is away, and reaches it later.
 func TestFreeWithoutTheAPIServerAndOverARestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {

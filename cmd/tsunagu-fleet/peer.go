@@ -102,8 +102,9 @@ func (p *peer) call(ctx context.Context, verb string, who pod, ip string) ([]byt
 	config := fmt.Sprintf(`{"cniVersion":"1.0.0","name":%q,"type":"macvlan","ipam":{"type":"whereabouts","range":%q,"network_name":%q,`+
 		`"configuration_path":%q,"kubernetes":{"kubeconfig":%q},"log_level":"error"}}`, who.pool, subnet, domainOf(who.pool), p.flat(), p.kubeconfig)
 	args := "IgnoreUnknown=1;K8S_POD_NAMESPACE=" + namespace + ";K8S_POD_NAME=" + who.name + ";K8S_POD_INFRA_CONTAINER_ID=" + who.name
-	if ip != "" {
-		args += ";IP=" + ip
+	if ip != "" { // it takes no address without a length
+		_, length, _ := strings.Cut(subnet, "/")
+		args += ";IP=" + ip + "/" + length
 	}
 	cmd := exec.CommandContext(ctx, p.whereabouts)
 	cmd.Env = []string{"CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + who.name, "CNI_NETNS=" + p.netns, "CNI_IFNAME=net1", "CNI_PATH=" + filepath.Dir(p.whereabouts),

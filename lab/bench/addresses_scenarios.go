@@ -118,6 +118,12 @@ func shared(ctx context.Context, r *addressRound) error {
 	if err != nil {
 		return err
 	}
+	if r.ours() { // its region is made once
+		if _, err := r.untimed(ctx, order{Do: "live", Pool: pool, Count: 1}); err != nil {
+			return err
+		}
+		time.Sleep(time.Second)
+	}
 	seconds := pick(r, 5., 0)
 	_, err = r.measured(ctx, "life", order{Do: "live", Pool: pool, Count: 20, Seconds: seconds, Flight: 10})
 	return err

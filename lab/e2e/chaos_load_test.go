@@ -154,7 +154,8 @@ func of(message string) string {
 		"the container runtime gave the call up": "sandbox: given up by the runtime", "the sandbox was deleted": "sandbox: was deleted", "the sandbox is being deleted": "sandbox: was deleted",
 		"containerd.sock": "sandbox: runtime is away", "error reading from server": "sandbox: runtime is away", "context canceled": "sandbox: given up by the runtime",
 		"server is not initialized yet": "sandbox: runtime has just started", "cni plugin not initialized": "sandbox: runtime has just started", "is reserved for": "sandbox: runtime still has the one before",
-		"pod not found": "sandbox: Pod was gone", "not found": "sandbox: Pod was gone",
+		"the API server is needed for it": "sandbox: API server was away", // what the agent wanted to say of it is lost if it is killed before it is back
+		"pod not found":                   "sandbox: Pod was gone", "not found": "sandbox: Pod was gone",
 	} {
 		if strings.Contains(message, words) {
 			return why

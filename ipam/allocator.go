@@ -121,7 +121,9 @@ type flight struct {
 }
 
 // New reads the log: from then on Free and Held work, and Take from Local
-// pools. Run does the rest.
+// pools. Run does the rest. With a DamagedLog the Allocator works, and lacks
+// what could not be read: call Restore for what is known of it otherwise
+// before Run.
 func New(o Options) (*Allocator, error) {
 	if o.Node == "" || o.NodeUID == "" || o.Store == nil || o.Log == nil {
 		return nil, errors.New("ipam: node, its UID, store and log are needed")
@@ -142,7 +144,10 @@ func New(o Options) (*Allocator, error) {
 		last: map[string]time.Time{}, quotas: map[tokenKey]*Pool{},
 		random: rand.New(rand.NewPCG(seed.Sum64(), 84)), metrics: newMetrics(),
 	}
-	return a, a.replay()
+	if damage := a.replay(); damage != nil {
+		return a, damage
+	}
+	return a, nil
 }
 
 // SetNodes tells how many nodes share the pools; new regions follow it.

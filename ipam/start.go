@@ -7,41 +7,38 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 )
 
-// replay reads the log into memory.
-func (a *Allocator) replay() (err error) {
+// DamagedLog says which records of the log could not be read. They are gone
+// from it.
+type DamagedLog struct {
+	Keys []string
+	Err  error
+}
+
+func (d *DamagedLog) Error() string {
+	return fmt.Sprintf("read the log of addresses: %d records cannot be read (%s): %v", len(d.Keys), strings.Join(d.Keys, ", "), d.Err)
+}
+
+func (d *DamagedLog) Unwrap() error { return d.Err }
+
+// replay reads the log into memory. A record that cannot be read does not keep
+// the others from being used; it is dropped, or every start would find it.
+func (a *Allocator) replay() *DamagedLog {
 	now := time.Now()
+	damage := &DamagedLog{}
 	a.Log.All(func(key string, value []byte) {
-		if _, ok := cutKey(key, heldKey); ok {
-			h, bad := decodeHeld(value)
-			if bad != nil {
-				err = errors.Join(err, bad)
-				return
-			}
-			a.keep(h)
-		}
-		if _, ok := cutKey(key, restKey); ok {
-			if bad := a.replayRest(value, now); bad != nil {
-				err = errors.Join(err, bad)
-			}
-			return
-		}
-		if name, ok := cutKey(key, unbindKey); ok {
-			e, bad := decodeEnding(value)
-			if bad != nil {
-				err = errors.Join(err, bad)
-				return
-			}
-			a.ending[name] = e
-		}
-		if _, ok := cutKey(key, quarantineKey); ok {
-			err = errors.Join(err, a.replayQuarantine(value))
+		if bad := a.replayRecord(key, value, now); bad != nil {
+			damage.Keys, damage.Err = append(damage.Keys, key), errors.Join(damage.Err, bad)
 		}
 	})
+	for _, key := range damage.Keys {
+		damage.Err = errors.Join(damage.Err, a.Log.Delete(key))
+	}
 	for _, h := range a.held {
 		for _, s := range h.slots {
 			if s.bound {
@@ -52,7 +49,34 @@ func (a *Allocator) replay() (err error) {
 			}
 		}
 	}
-	return err
+	if len(damage.Keys) == 0 {
+		return nil
+	}
+	return damage
+}
+
+func (a *Allocator) replayRecord(key string, value []byte, now time.Time) error {
+	if _, ok := cutKey(key, heldKey); ok {
+		h, err := decodeHeld(value)
+		if err != nil {
+			return err
+		}
+		a.keep(h)
+	}
+	if _, ok := cutKey(key, restKey); ok {
+		return a.replayRest(value, now)
+	}
+	if name, ok := cutKey(key, unbindKey); ok {
+		e, err := decodeEnding(value)
+		if err != nil {
+			return err
+		}
+		a.ending[name] = e
+	}
+	if _, ok := cutKey(key, quarantineKey); ok {
+		return a.replayQuarantine(value)
+	}
+	return nil
 }
 
 func (a *Allocator) markLocal(s slot) {

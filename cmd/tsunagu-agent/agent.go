@@ -141,8 +141,12 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		Node: id.Name, NodeUID: id.UID, Store: store, Log: addressLog, Logger: a.log.With("room", "ipam"),
 		Pool: a.pools.Known,
 	})
-	if err != nil {
+	if addresses == nil {
 		return err
+	}
+	damaged := err != nil
+	if damaged {
+		a.log.Error("some records of addresses are lost; they are taken from the records of sandboxes", "err", err)
 	}
 	start("number of nodes", func(ctx context.Context) error { return a.tellCount(ctx, addresses) })
 	leaseLog, _, err := a.openJournal(ctx, "leases.journal")
@@ -164,7 +168,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 	if err != nil {
 		a.log.Error("some records of sandboxes are lost; what they spoke of stays until its Pods go", "err", err)
 	}
-	if err := server.Recover(ctx, lost.New || lost.Damaged > 0); err != nil {
+	if err := server.Recover(ctx, lost.New || lost.Damaged > 0 || damaged); err != nil {
 		a.log.Error("some addresses of Pods that run are not known", "err", err)
 	}
 	start("addresses", addresses.Run)

@@ -69,7 +69,7 @@ func (a *Addresses) targets() (t []Target) {
 
 // text is one table: a row per call and side.
 func (a *Addresses) text(b *strings.Builder) {
-	fmt.Fprintf(b, "\nAddresses: %d nodes, one API server whose etcd syncs; %d rounds in turns; milliseconds. Of %s: the agents' sockets, allocators and\n"+
+	fmt.Fprintf(b, "\nAddresses: %d nodes, one API server whose etcd syncs; %d round(s) in turns; milliseconds. Of %s: the agents' sockets, allocators and\n"+
 		"journals, without the wiring; of %s: the plugin, executed per call. Writes are API requests that change something, per call\n"+
 		"that went well, + those that tell how full blocks are, and those that were tried in vain; CPU is of nodes and caller, and of API server and etcd.\n", a.Nodes, a.Rounds, Ours, Whereabouts)
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -49,7 +49,7 @@ func ParseOptions(args []string) (Options, error) {
 	f.IntVar(&o.Pods, "pods", 200, "how many Pods that is")
 	f.IntVar(&o.Flight, "flight", 50, "how many of them at once")
 	f.IntVar(&o.Shims, "shims", 200, "how often the shim is executed alone")
-	f.IntVar(&o.AddressRounds, "address-rounds", 2, "how often each scenario of addresses is run by each side")
+	f.IntVar(&o.AddressRounds, "address-rounds", 1, "how often each scenario of addresses is run by each side")
 	f.StringVar(&o.Scenario, "scenario", "", "with -only ipam, one of its scenarios: "+scenarioNames())
 	f.StringVar(&o.Only, "only", "", "measure one part only: attach, burst, shim, ipam or packets")
 	f.StringVar(&o.Side, "side", "", "run one side only: "+Ours+" or "+Peer)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tsunagu-net/tsunagu/lab/drive"
 )
 
 // monkey breaks things at moments and places that follow from a seed.
@@ -130,11 +132,10 @@ func (m *monkey) node(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
 	if have != "" {
-		_, err := lab.Tell(ctx, "remove-node", have)
-		m.note("node removed", err)
+		m.note("node removed", order(ctx, "remove-node"))
 		pause(ctx, 2*time.Second)
 	}
-	_, err := lab.Tell(ctx, "add-node", chaosNode)
+	err := order(ctx, "add-node")
 	m.note("node joined", err)
 	if err == nil {
 		m.mu.Lock()
@@ -143,16 +144,24 @@ func (m *monkey) node(ctx context.Context) {
 	}
 }
 
-// away removes the extra node for good.
+// order has the extra node removed or added, again while the API server is not quite back.
+func order(ctx context.Context, verb string) error {
+	return drive.Until(ctx, time.Second, func(ctx context.Context) error {
+		_, err := lab.Tell(ctx, verb, chaosNode)
+		return err
+	})
+}
+
+// away removes the extra node for good, also one of which half is left.
 func (m *monkey) away(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.extra == "" {
-		return nil
-	}
 	m.extra = ""
-	_, err := lab.Tell(ctx, "remove-node", chaosNode)
-	return err
+	out, err := lab.Tell(ctx, "status")
+	if err != nil || !strings.Contains(out, chaosNode) {
+		return err
+	}
+	return order(ctx, "remove-node")
 }
 
 func (m *monkey) String() string {

@@ -58,6 +58,8 @@ func TestChaos(t *testing.T) {
 	working.Go(func() { ape.run(ctx) })
 	working.Wait()
 
+	t.Logf("%d Pods made, %d ready; at most %d addresses at once; the StatefulSet went up %d times\n%s\nPods that waited for more than %s: %s\nlooked into the sandboxes %d times, %.1f ms each",
+		l.made, l.ready, w.most, l.scaled, ape, patience, l.reasons(), w.samples, float64(w.looked.Milliseconds())/float64(max(w.samples, 1)))
 	say("chaos: it is over; waiting until all is quiet")
 	calm := within(t, 6*time.Minute)
 	must(t, ape.away(calm))
@@ -68,8 +70,6 @@ func TestChaos(t *testing.T) {
 	must(t, lab.Gone(calm, ns, ""))
 	close(watched)
 	looking.Wait()
-	t.Logf("%d Pods made, %d ready; at most %d addresses at once; the StatefulSet went up %d times\n%s\nPods that waited for more than %s: %s\nlooked into the sandboxes %d times, %.1f ms each",
-		l.made, l.ready, w.most, l.scaled, ape, patience, l.reasons(), w.samples, float64(w.looked.Milliseconds())/float64(max(w.samples, 1)))
 	for _, f := range ape.failed {
 		t.Errorf("the test itself: %s", f)
 	}

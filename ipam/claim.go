@@ -297,6 +297,9 @@ func (a *Allocator) withdraw(ctx context.Context, l *lease) error {
 func (a *Allocator) reunite(l *lease) {
 	a.shun(l)
 	l.used |= a.inhabited(l)
+	if l.unit > 1 && l.used != l.told {
+		l.touch(time.Now()) // what was freed since enter is not to be told as used for ever
+	}
 }
 
 // inhabited are the addresses of a lease that interfaces hold by it. Called

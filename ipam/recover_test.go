@@ -389,3 +389,36 @@ func TestAddressFoundTwice(t *testing.T) {
 		})
 	}
 }
+
+// An address that is freed while a started agent is still getting to know its blocks is not told as used for ever.
+func TestFreedWhileBlocksAreLearnt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		m := newMachine(t, store, 1, 3)
+		o := nobody("one")
+		m.take(o, anyOf(poolOf("10.1.2.0/24")))
+		time.Sleep(10 * time.Second) // the block says so
+		m.kill()
+		m.wrap = func(s ipam.Store) ipam.Store { return slowRegions{s} }
+		m.boot()
+		time.Sleep(500 * time.Millisecond)
+		if err := m.a.Free(context.Background(), o.Key); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		_, blocks, _ := store.Objects()
+		for _, b := range blocks {
+			if b.UsedCount != 0 {
+				t.Errorf("block %s says that %d addresses are used", b.Name, b.UsedCount)
+			}
+		}
+	})
+}
+
+// slowRegions takes a second to list regions, which is the last thing that a started agent needs to know.
+type slowRegions struct{ ipam.Store }
+
+func (s slowRegions) ListRegions(ctx context.Context, domain string) ([]ipam.Region, error) {
+	time.Sleep(time.Second)
+	return s.Store.ListRegions(ctx, domain)
+}

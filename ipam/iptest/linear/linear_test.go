@@ -55,11 +55,18 @@ type amnesiac struct{ ipam.Log }
 func (a amnesiac) Put(string, []byte) error { return nil }
 
 func TestCheckFindsWhatTheOracleFinds(t *testing.T) {
-	ops, uses := drive(func(l ipam.Log) ipam.Log { return amnesiac{l} })
-	wrong, _ := linear.Check(ops, 10*time.Second)
-	if len(wrong) == 0 || len(oracle.Duplicates(uses)) == 0 {
-		t.Errorf("an agent that forgets is not found: %v, %v, in %d calls", wrong, oracle.Duplicates(uses), len(ops))
+	// It matters only when an agent crashes while addresses are held, which on
+	// a busy machine may not happen in the first few seconds.
+	calls := 0
+	for range 10 {
+		ops, uses := drive(func(l ipam.Log) ipam.Log { return amnesiac{l} })
+		wrong, _ := linear.Check(ops, 10*time.Second)
+		if len(wrong) > 0 && len(oracle.Duplicates(uses)) > 0 {
+			return
+		}
+		calls += len(ops)
 	}
+	t.Errorf("an agent that forgets is not found in %d calls", calls)
 }
 
 func TestCheck(t *testing.T) {

@@ -99,6 +99,13 @@ test-tools:
 test-lab: build image ## the lab's own tests and tsunagu in a real cluster
 	$(SUDO) go test -C lab -count=1 -timeout 60m ./...
 
+# How long make test-chaos breaks things.
+CHAOS ?= 75s
+
+.PHONY: test-chaos
+test-chaos: build image ## everything that can fail fails, in a real cluster (CHAOS=10m)
+	$(SUDO) env TSUNAGU_E2E_CHAOS=$(CHAOS) go test -C lab -count=1 -timeout 60m -run TestChaos -v ./e2e
+
 .PHONY: lint
 lint: ## vet, format and the pinned linters
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt: $$out"; exit 1; }

@@ -16,9 +16,6 @@ import (
 	"github.com/tsunagu-net/tsunagu/lab/drive"
 )
 
-// chaosTime is how long TestChaos goes on; TSUNAGU_E2E_CHAOS says otherwise, in Go's words (10m).
-const chaosTime = 75 * time.Second
-
 // workers make Pods at the same time, each one after the other.
 const workers = 6
 
@@ -27,10 +24,13 @@ const workers = 6
 // restarted, and a node is removed and joins again under its name. At no time has an address two interfaces; in the end nothing is
 // left; every Pod that was kept waiting says why.
 func TestChaos(t *testing.T) {
-	length, seed := chaosTime, uint64(time.Now().UnixNano())
-	if d, err := time.ParseDuration(os.Getenv("TSUNAGU_E2E_CHAOS")); err == nil {
-		length = d
+	// How long it goes on, in Go's words (75s, 10m). It has a run of its own, `make test-chaos`: what it breaks beside other work on two
+	// cores takes minutes to come to rest.
+	length, err := time.ParseDuration(os.Getenv("TSUNAGU_E2E_CHAOS"))
+	if err != nil {
+		t.Skip("SKIP: chaos has a run of its own: make test-chaos, or TSUNAGU_E2E_CHAOS=10m")
 	}
+	seed := uint64(time.Now().UnixNano())
 	if n, err := strconv.ParseUint(os.Getenv("TSUNAGU_E2E_SEED"), 10, 64); err == nil {
 		seed = n
 	}

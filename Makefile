@@ -28,6 +28,7 @@ help: ## list the targets
 # command:Debian package
 NEEDED := containerd:containerd runc:runc ip:iproute2 nft:nftables busybox:busybox-static \
           iperf3:iperf3 ping:iputils-ping conntrack:conntrack mount:mount curl:curl wget:wget \
+          qemu-system-x86_64:qemu-system-x86 depmod:kmod \
           dnsmasq:dnsmasq-base kea-dhcp4:kea-dhcp4-server kea-dhcp6:kea-dhcp6-server
 # files without a command of their own
 NEEDED_FILES := /usr/lib/cni/macvlan:containernetworking-plugins
@@ -78,7 +79,7 @@ demo-down: ## remove the demo's lab and everything it made
 # ----------------------------------------------------------------------- tests
 
 .PHONY: test
-test: deps lint test-root test-tools test-lab ## every test: pure, namespaces, lab
+test: deps lint test-root test-tools test-vm test-lab ## every test: pure, namespaces, virtual machine, lab
 
 # How many schedules the simulation of addresses runs.
 TSUNAGU_SEEDS ?= 1000
@@ -95,6 +96,13 @@ test-race: ## the same under the race detector
 test-tools:
 	cd tools && go test -count=1 ./...
 
+# More arguments of the runner, e.g. VM='-v -run Trunk ./attach/kind'.
+VM ?=
+
+.PHONY: test-vm
+test-vm: ## what this machine's kernel lacks: the tests behind the build tag vm, in a virtual machine
+	go run -C tools ./vm -root .. $(VM)
+
 .PHONY: test-lab
 test-lab: build image ## the lab's own tests and tsunagu in a real cluster
 	$(SUDO) go test -C lab -count=1 -timeout 60m ./...
@@ -109,10 +117,10 @@ test-chaos: build image ## everything that can fail fails, in a real cluster (CH
 .PHONY: lint
 lint: ## vet, format and the pinned linters
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt: $$out"; exit 1; }
-	go vet ./...
+	go vet -tags vm ./...
 	cd tools && go vet ./...
 	cd lab && go vet ./...
-	go tool -modfile=tools/go.mod staticcheck ./...
+	go tool -modfile=tools/go.mod staticcheck -tags vm ./...
 
 .PHONY: bench
 bench: deps build ## ratios against the reference plugins and plain routes; addresses of 50 nodes (TSUNAGU_BENCH_WHEREABOUTS=/path: beside it)

@@ -140,9 +140,7 @@ func (a *ahead) late(record Record, w kind.Wired, p *planned, x kind.Stranger) {
 	s.verdicts.note(place{w.Segment, x.Address}, false)
 	s.Meter.Stranger(pool.Name, "late")
 	if managed {
-		if err := s.Addresses.Quarantine(strangerOf(x, pool)); err != nil {
-			s.Log.Warn("an address that a stranger uses is not in quarantine yet", "address", x.Address, "mac", x.MAC, "err", err)
-		}
+		s.shun(x, pool)
 	}
 	s.Events.Warn(record.pod(), ipam.Conflict, fmt.Sprintf("a stranger with MAC %s has come to use address %s of interface %s on the segment (%s): both have it now. "+
 		"To fix: find the machine with that MAC and take the address from it, or delete the Pod: its replacement gets another", x.MAC, x.Address, w.IfName, w.Segment))

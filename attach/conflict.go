@@ -16,7 +16,8 @@ import (
 const mostEvasions = 8
 
 // evade deals with strangers that have addresses of an ADD whose wiring was undone: addresses that were not asked for are kept from
-// everybody and given up, so that the next attempt gets others. An address that was asked for is refused, for no other will do.
+// everybody and given up, so that the next attempt gets others. An address that was asked for is refused, for no other will do; who asks
+// for it again looks whether the stranger is still there.
 func (s *Server) evade(ctx context.Context, record Record, plan []planned, met kind.AddressInUse, try int) error {
 	var refusals []error
 	for _, stranger := range met.Strangers {
@@ -25,6 +26,9 @@ func (s *Server) evade(ctx context.Context, record Record, plan []planned, met k
 		what := fmt.Sprintf("address %s of interface %s is in use on the segment (%s) by a stranger with MAC %s", stranger.Address, stranger.IfName, p.net.Spec.Segment(), stranger.MAC)
 		if !managed || want.Static == stranger.Address || want.Claim != nil {
 			s.Meter.Stranger(pool.Name, "refused")
+			if managed && want.Claim == nil {
+				s.shun(stranger, pool) // so that no Pod to whom any would do runs into it
+			}
 			refusals = append(refusals, &Refusal{Reason: ipam.Conflict, Code: shimrpc.CodeTryAgainLater, Message: p.where() + ": " + what,
 				Fix: "find the machine with that MAC and take the address from it, or ask for another address"})
 			continue
@@ -52,6 +56,13 @@ func (s *Server) evade(ctx context.Context, record Record, plan []planned, met k
 		}
 	}
 	return nil
+}
+
+// shun keeps an address that was asked for from Pods that ask for any.
+func (s *Server) shun(stranger kind.Stranger, pool ipam.Pool) {
+	if err := s.Addresses.Quarantine(strangerOf(stranger, pool)); err != nil {
+		s.Log.Warn("an address that a stranger uses is not in quarantine yet", "address", stranger.Address, "mac", stranger.MAC, "err", err)
+	}
 }
 
 // believe notes the addresses of an attempt that were asked for too and that nobody has.

@@ -34,14 +34,17 @@ func (a *Allocator) bindAs(ctx context.Context, owner Owner, p *Pool, x netip.Ad
 	if claim != (ClaimRef{}) {
 		undo.claimed, undo.fresh, undo.key = true, true, owner.Key
 	}
-	if err := a.prepare(ctx, p, x, name, undo); err != nil {
+	if err := a.prepare(ctx, p, x, name, undo, anyDoes); err != nil {
 		return slot{}, err
 	}
-	got, err := a.create(ctx, owner, p, x, name, claim, undo)
+	got, err := a.create(ctx, owner, p, x, name, claim, undo, anyDoes)
 	if err != nil {
 		return slot{}, err
 	}
-	if err := a.clear(ctx, p, x, anyDoes); err != nil {
+	if err = a.clear(ctx, p, x, anyDoes); err == nil {
+		err = a.reprieve(undo.spot)
+	}
+	if err != nil {
 		undo.uid = got.UID
 		a.mu.Lock()
 		a.ending[name] = &undo
@@ -54,7 +57,7 @@ func (a *Allocator) bindAs(ctx context.Context, owner Owner, p *Pool, x netip.Ad
 
 // prepare finishes a deletion of the same object that is still to be done, and
 // logs what is about to be made, so that a crash leaves nothing behind.
-func (a *Allocator) prepare(ctx context.Context, p *Pool, x netip.Addr, name string, undo ending) error {
+func (a *Allocator) prepare(ctx context.Context, p *Pool, x netip.Addr, name string, undo ending, anyDoes bool) error {
 	a.mu.Lock()
 	e := a.ending[name]
 	h := a.by[spot{p.Domain, x}]
@@ -66,7 +69,7 @@ func (a *Allocator) prepare(ctx context.Context, p *Pool, x netip.Addr, name str
 	switch {
 	case h != nil:
 		return takenBy(p, x, h.owner, a.Node)
-	case q != nil:
+	case q != nil && anyDoes:
 		return strangerHas(p, x, q.MAC, a.Node, q.Seen.Add(q.Lasts))
 	}
 	if e != nil {
@@ -77,8 +80,10 @@ func (a *Allocator) prepare(ctx context.Context, p *Pool, x netip.Addr, name str
 	return a.mark(name, undo)
 }
 
-// create makes the object, or finds who has it.
-func (a *Allocator) create(ctx context.Context, owner Owner, p *Pool, x netip.Addr, name string, claim ClaimRef, undo ending) (Address, error) {
+// create makes the object, or finds who has it. Who asks for this address and
+// no other gets it out of quarantine: nobody but the segment knows whether the
+// stranger is still there, and the segment is asked before the Pod starts.
+func (a *Allocator) create(ctx context.Context, owner Owner, p *Pool, x netip.Addr, name string, claim ClaimRef, undo ending, anyDoes bool) (Address, error) {
 	want := Address{Meta: Meta{Name: name}, Domain: p.Domain, Address: x, Pool: p.Name, Node: a.Node, NodeUID: a.NodeUID, Owner: owner, Claim: claim}
 	for range 3 {
 		got, err := a.Store.CreateAddress(ctx, want)
@@ -92,8 +97,16 @@ func (a *Allocator) create(ctx context.Context, owner Owner, p *Pool, x netip.Ad
 			return got, unavailable("bind address "+x.String(), err)
 		}
 		got, err = a.Store.GetAddress(ctx, name)
+		if err == nil && got.Quarantine != nil && !anyDoes {
+			want.Meta = got.Meta
+			got, err = a.Store.UpdateAddress(ctx, want)
+			if err == nil {
+				return got, nil
+			}
+			want.Meta = Meta{Name: name}
+		}
 		switch {
-		case errors.Is(err, ErrNotFound):
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict):
 			continue
 		case err != nil:
 			a.mu.Lock()

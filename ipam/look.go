@@ -159,8 +159,17 @@ func (e *exhausted) refusal() *Refusal {
 		}
 		who = append(who, fmt.Sprintf("%s holds %s with %d in use", node, plural(e.leased[node], "block"), e.used[node]))
 	}
-	if n := len(e.bound); n > 0 {
+	strangers := 0
+	for _, x := range e.bound {
+		if x.Quarantine != nil {
+			strangers++
+		}
+	}
+	if n := len(e.bound) - strangers; n > 0 {
 		who = append(who, plural(n, "address")+" bound one by one")
+	}
+	if strangers > 0 {
+		who = append(who, plural(strangers, "address")+" in quarantine because strangers were seen to use them")
 	}
 	if e.resting > 0 {
 		who = append(who, fmt.Sprintf("%s of this node rest for the cooldown of %s after their last use, the next is ready in %s",

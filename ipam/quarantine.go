@@ -37,6 +37,7 @@ const quarantineKey = "q/"
 //
 // The object is taken away by the controller when the quarantine is over, and
 // then the address is free again: whoever gets it looks for strangers anew.
+// Who asks for this very address gets it before, and looks as well.
 func (a *Allocator) Quarantine(s Stranger) error {
 	value, err := json.Marshal(s)
 	if err != nil {
@@ -195,6 +196,22 @@ func (a *Allocator) isShunned(x spot) bool {
 func (a *Allocator) acquit(s Stranger) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.pardon(s)
+}
+
+// reprieve is acquit for an address that was just bound to an interface that
+// asked for it: the segment is asked for it again.
+func (a *Allocator) reprieve(x spot) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.strangers[x]; s != nil {
+		return a.pardon(*s)
+	}
+	return nil
+}
+
+// pardon is acquit with mu held.
+func (a *Allocator) pardon(s Stranger) error {
 	if err := a.Log.Delete(quarantineKey + objectName(s.Domain, s.Address)); err != nil {
 		return fmt.Errorf("log that the quarantine of %s is known: %w", s.Address, err)
 	}

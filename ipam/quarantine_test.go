@@ -48,6 +48,7 @@ func release(t *testing.T, store *iptest.Store) {
 	}
 }
 
+// An address in quarantine is given to nobody but who asks for it: by any node, over a restart, and until the quarantine is over.
 func TestQuarantinedAddressIsNotGivenOut(t *testing.T) {
 	for _, c := range []struct {
 		what  string
@@ -76,10 +77,21 @@ func TestQuarantinedAddressIsNotGivenOut(t *testing.T) {
 					t.Errorf("objects are %+v", found)
 				}
 				for _, node := range []*machine{m, other} {
-					_, err := node.a.Take(context.Background(), nobody("static"), []ipam.Want{{Pool: c.pool, Static: x}})
-					if ipam.ReasonOf(err) != ipam.Conflict || !strings.Contains(err.Error(), "0a:00:00:00:00:09") {
-						t.Errorf("%s: %v", node.name, err)
+					asks := nobody("asks")
+					if got := node.one(asks, static(c.pool, x.String())); got != x {
+						t.Errorf("%s: who asks for %s gets %s", node.name, x, got)
 					}
+					if left := quarantines(store); len(left) > 0 {
+						t.Errorf("%s: in quarantine and in use: %v", node.name, left)
+					}
+					node.meet(c.pool, asks, x)
+					time.Sleep(2 * time.Second)
+					if found := quarantines(store); len(found) != 1 || found[0].Address != x || found[0].Quarantine.Node != node.name {
+						t.Errorf("%s: the stranger was met again, objects are %+v", node.name, found)
+					}
+				}
+				if got := other.one(nobody("elsewhere"), anyOf(c.pool)); got == x {
+					t.Errorf("%s is given out by the other node", x)
 				}
 				m.kill()
 				m.boot()
@@ -153,7 +165,8 @@ func TestQuarantineOfAddressOfAnotherNodesBlock(t *testing.T) {
 				t.Errorf("%s is given out", x)
 			}
 		}
-		if _, err := m.a.Take(context.Background(), nobody("one too many"), anyOf(p)); ipam.ReasonOf(err) != ipam.PoolFull {
+		_, err := m.a.Take(context.Background(), nobody("one too many"), anyOf(p))
+		if ipam.ReasonOf(err) != ipam.PoolFull || !strings.Contains(err.Error(), "1 address in quarantine because strangers were seen") {
 			t.Errorf("%v", err)
 		}
 	})

@@ -334,8 +334,10 @@ func (a *Allocator) find(p *Pool, static netip.Addr) (*lease, int, error) {
 	if h := a.strays[static]; h != nil {
 		return nil, 0, takenBy(p, static, h.owner, "")
 	}
-	if q := a.strangers[spot{p.Domain, static}]; q != nil {
-		return nil, 0, strangerHas(p, static, q.MAC, a.Node, q.Seen.Add(q.Lasts))
+	if q := a.strangers[spot{p.Domain, static}]; q != nil && p.Local {
+		if err := a.pardon(*q); err != nil {
+			return nil, 0, err
+		}
 	}
 	l := s.find(static)
 	if l == nil && p.Local {

@@ -174,10 +174,9 @@ func (p planned) reserve(owned map[bool]bool) error {
 	return nil
 }
 
-// isDevice tells whether the interface is a device that exists already: it keeps its MAC, unless another is asked for.
+// isDevice tells whether the interface has the MAC of something that exists already (host-device, vlan, ipvlan), unless another is asked for.
 func isDevice(s kind.Spec) bool {
-	_, is := s.(kind.HostDevice)
-	return is
+	return kind.KeepsMAC(s)
 }
 
 // leaves tells whether an attachment has the default route of a family.

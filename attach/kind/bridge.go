@@ -2,7 +2,8 @@ package kind
 
 import (
 	"net"
-	"strconv"
+	"net/netip"
+	"slices"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
 )
@@ -25,26 +26,42 @@ type Bridge struct {
 	HairpinMode, PromiscMode bool
 	// PortIsolation keeps the port from talking to other isolated ones.
 	PortIsolation bool
+	// VLAN is the one of frames without a tag, 0 for none; Trunk are those with one, in order and without overlap.
+	VLAN  uint16
+	Trunk []link.VLANs
+	// PreserveDefaultVLAN leaves the port in the bridge's default VLAN too.
+	PreserveDefaultVLAN bool
+	// MACSpoofCheck drops what the Pod sends with another hardware address.
+	MACSpoofCheck bool
+	// DetectDuplicates has the kernel look for duplicates of IPv6 addresses (enabledad).
+	DetectDuplicates bool
+	// Down leaves the Pod's interface down (disableContainerInterface).
+	Down bool
 	// MAC asked for by args.cni.mac; Attachment.MAC comes first.
 	MAC net.HardwareAddr
 }
 
-const vlanLater = "VLANs on a bridge are not built in yet"
-
 func parseBridge(f *fields) (Spec, error) {
 	s := Bridge{
-		Name:             f.device("bridge"),
-		Uplink:           f.device("uplink"),
-		IsGateway:        f.flag("isGateway"),
-		IsDefaultGateway: f.flag("isDefaultGateway"),
-		ForceAddress:     f.flag("forceAddress"),
-		IPMasq:           f.flag("ipMasq"),
-		MTU:              f.mtu(),
-		HairpinMode:      f.flag("hairpinMode"),
-		PromiscMode:      f.flag("promiscMode"),
-		PortIsolation:    f.flag("portIsolation"),
-		MAC:              argsMAC(f),
+		Name:                f.device("bridge"),
+		Uplink:              f.device("uplink"),
+		IsGateway:           f.flag("isGateway"),
+		IsDefaultGateway:    f.flag("isDefaultGateway"),
+		ForceAddress:        f.flag("forceAddress"),
+		IPMasq:              f.flag("ipMasq"),
+		MTU:                 f.mtu(),
+		HairpinMode:         f.flag("hairpinMode"),
+		PromiscMode:         f.flag("promiscMode"),
+		PortIsolation:       f.flag("portIsolation"),
+		VLAN:                uint16(f.number("vlan", 0, 4094)),
+		Trunk:               f.trunk("vlanTrunk"),
+		PreserveDefaultVLAN: f.flag("preserveDefaultVlan"),
+		MACSpoofCheck:       f.flag("macspoofchk"),
+		DetectDuplicates:    f.flag("enabledad"),
+		Down:                f.flag("disableContainerInterface"),
+		MAC:                 argsMAC(f),
 	}
+	f.choice("ipMasqBackend", "", "iptables", "nftables") // ours is always nftables, and the outcome is the same
 	if s.Name == "" {
 		s.Name = "cni0"
 	}
@@ -55,31 +72,8 @@ func parseBridge(f *fields) (Spec, error) {
 	if s.Uplink == s.Name {
 		f.fail("uplink", "%q is the bridge itself", s.Uplink)
 	}
-	refuseBridgeOptions(f)
 	s.ignored = f.warnings()
 	return s, f.err
-}
-
-// refuseBridgeOptions refuses by name what the reference plugin can do and this one cannot. A value that asks for nothing passes.
-func refuseBridgeOptions(f *fields) {
-	f.choice("ipMasqBackend", "", "iptables", "nftables")
-	f.flag("preserveDefaultVlan") // without vlan or vlanTrunk it has no effect in the reference plugin either
-	if vlan := f.number("vlan", 0, 4094); vlan != 0 {
-		f.refuse("vlan", vlanLater+" (asked for was "+strconv.Itoa(vlan)+")")
-	}
-	var trunk []any
-	if f.into("vlanTrunk", "a list", &trunk); len(trunk) > 0 {
-		f.refuse("vlanTrunk", vlanLater)
-	}
-	if f.flag("macspoofchk") {
-		f.refuse("macspoofchk", "MAC spoofing checks are not built in yet")
-	}
-	if f.flag("enabledad") {
-		f.refuse("enabledad", "addresses are unique by their pool and are used without detection of duplicates")
-	}
-	if f.flag("disableContainerInterface") {
-		f.refuse("disableContainerInterface", "interfaces are always up")
-	}
 }
 
 // argsMAC is the hardware address in args.cni.mac, where the annotation's cni-args arrive.
@@ -107,13 +101,51 @@ func (s Bridge) Masquerade() bool { return s.IPMasq }
 // WantsDefault is the option isDefaultGateway.
 func (s Bridge) WantsDefault() bool { return s.IsDefaultGateway }
 
-func (s Bridge) check(a *Attachment) error {
-	if !s.IsGateway {
-		return nil
+// filters tells that the port has VLANs.
+func (s Bridge) filters() bool { return s.VLAN != 0 || len(s.Trunk) > 0 }
+
+func (s Bridge) notices() notices {
+	if s.DetectDuplicates {
+		return notices{arp: true, dad: "1"}
 	}
-	if len(gateways(a.Addresses)) == 0 {
+	return notices{arp: true, dad: "0"}
+}
+
+func (s Bridge) check(a *Attachment) error {
+	switch {
+	case s.Down && len(a.Addresses) > 0:
+		return BadConfig{Type: "bridge", Field: "disableContainerInterface", Message: "cannot use IPAM when DisableContainerInterface flag is set",
+			Hint: "remove the ipam section, or disableContainerInterface"}
+	case !s.IsGateway:
+		return nil
+	case len(gateways(s.complete(a.Addresses))) == 0:
 		return BadConfig{Type: "bridge", Field: "isGateway", Message: "the network's addresses have no gateway",
 			Hint: "give the ipam section a gateway"}
 	}
+	for _, address := range s.complete(a.Addresses) {
+		if address.Gateway == address.Prefix.Addr() {
+			return BadConfig{Type: "bridge", Field: "isGateway", Message: "address " + address.Gateway.String() + " is the gateway of its subnet",
+				Hint: "exclude it from the network's range, or give the ipam section another gateway"}
+		}
+	}
 	return nil
+}
+
+// complete gives addresses without a gateway the first address of their subnet for one, as the reference plugin does.
+func (s Bridge) complete(addresses []Address) []Address {
+	if !s.IsGateway {
+		return addresses
+	}
+	all := slices.Clone(addresses)
+	for i, a := range all {
+		if !a.Gateway.IsValid() && a.Prefix.Bits() < a.Prefix.Addr().BitLen()-1 {
+			all[i].Gateway = a.Prefix.Masked().Addr().Next()
+		}
+	}
+	return all
+}
+
+// DefaultGateways are those of the subnets.
+func (s Bridge) DefaultGateways(addresses []Address) []netip.Addr {
+	return gateways(s.complete(addresses))
 }

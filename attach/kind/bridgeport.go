@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
 )
@@ -35,6 +36,9 @@ func (s Bridge) prepare(t *transaction, j *job) error {
 		if err := s.enslave(t, br, uplink); err != nil {
 			return err
 		}
+		if err := s.carry(t, uplink); err != nil {
+			return err
+		}
 	}
 	if s.PromiscMode && !br.Promisc {
 		yes := true
@@ -51,9 +55,13 @@ func (s Bridge) prepare(t *transaction, j *job) error {
 	if !s.IsGateway {
 		return nil
 	}
-	for _, a := range j.Addresses {
+	gateway, err := s.gatewayLink(t, br)
+	if err != nil {
+		return err
+	}
+	for _, a := range j.addresses {
 		if a.Gateway.IsValid() {
-			if err := s.ensureGateway(t, br, netip.PrefixFrom(a.Gateway, a.Prefix.Bits())); err != nil {
+			if err := s.ensureGateway(t, gateway, netip.PrefixFrom(a.Gateway, a.Prefix.Bits())); err != nil {
 				return err
 			}
 		}
@@ -68,7 +76,14 @@ func (s Bridge) ensure(t *transaction) (link.Link, error) {
 		// An address of its own from the start: a bridge otherwise changes its address with its ports, and its neighbours lose it.
 		var random [32]byte
 		rand.Read(random[:])
-		err = t.node.Apply(link.NewBridge(link.End{Name: s.Name, MAC: local(random), MTU: s.MTU, Group: link.Group, Promisc: s.PromiscMode}))
+		end := link.End{Name: s.Name, MAC: local(random), MTU: s.MTU, Group: link.Group, Promisc: s.PromiscMode}
+		op := link.NewBridge(end)
+		if s.filters() {
+			op = link.NewFilteringBridge(end)
+		}
+		if err = t.node.Apply(op); s.filters() && link.Unsupported(err) {
+			return br, noVLANFilter()
+		}
 		if err != nil && !link.Exists(err) {
 			return br, err
 		}
@@ -80,6 +95,11 @@ func (s Bridge) ensure(t *transaction) (link.Link, error) {
 	}
 	if br.Kind != "bridge" {
 		return br, Conflict{Type: "bridge", Device: s.Name, Why: "exists on this node and is no bridge"}
+	}
+	if s.filters() {
+		if err := s.filter(t, br); err != nil {
+			return br, err
+		}
 	}
 	if !br.Up {
 		err = t.node.Apply(link.Up(br.Name, br.Index))
@@ -139,14 +159,17 @@ func (s Bridge) create(t *transaction, j *job) (link.Op, bool) {
 }
 
 func (s Bridge) finish(_ *transaction, j *job) []link.Op {
-	if !s.HairpinMode && !s.PortIsolation {
-		return nil
+	ops := s.portOps(j.hostIf, j.hostLink)
+	if s.HairpinMode || s.PortIsolation {
+		ops = append(ops, link.SetPort(j.hostIf, j.hostLink, link.PortOptions{Hairpin: s.HairpinMode, Isolated: s.PortIsolation}))
 	}
-	return []link.Op{link.SetPort(j.hostIf, j.hostLink, link.PortOptions{Hairpin: s.HairpinMode, Isolated: s.PortIsolation})}
+	return ops
 }
 
 func (s Bridge) record(j *job, w *Wired) {
 	w.HostIf, w.HostMAC, w.Bridge = j.hostIf, hostMAC(j.ContainerID, j.IfName).String(), s.Name
+	w.Kind, w.Down = "veth", s.Down
+	w.Port = &Port{Hairpin: s.HairpinMode, Isolated: s.PortIsolation, VLANs: s.vlans(), Guarded: s.MACSpoofCheck}
 }
 
 // dropBridges removes bridges of ours that have no Pod on them any more. The caller holds the lock of bridges.
@@ -162,6 +185,9 @@ func (w *Wirer) dropBridges(c *link.Conn, names []string) error {
 			continue
 		}
 		used, err := bridgeUsed(c, br)
+		if err == nil {
+			err = w.dropGateways(c, br)
+		}
 		if err == nil && !used {
 			err = w.vanish(link.DeleteIndex(br.Name, br.Index).Forgiving(), w.node, func() bool {
 				_, err := c.ByIndex(br.Index)
@@ -171,6 +197,30 @@ func (w *Wirer) dropBridges(c *link.Conn, names []string) error {
 		failed = errors.Join(failed, err)
 	}
 	return failed
+}
+
+// dropGateways removes the node from VLANs of a bridge that no Pod is in any more.
+func (w *Wirer) dropGateways(c *link.Conn, br link.Link) error {
+	ports, err := c.Ports(br.Index)
+	if err != nil || !slices.ContainsFunc(ports, func(p link.Link) bool { return isGatewayPort(p.Name) }) {
+		return err
+	}
+	vlans, err := c.VLANsOfPorts()
+	if err != nil {
+		return err
+	}
+	used := map[uint16]bool{}
+	for _, p := range ports {
+		if isHostName(p.Name) {
+			used[vlans[p.Index].Native] = true
+		}
+	}
+	for _, p := range ports {
+		if isGatewayPort(p.Name) && !used[vlans[p.Index].Native] {
+			err = errors.Join(err, c.Apply(link.DeleteIndex(p.Name, p.Index).Forgiving()))
+		}
+	}
+	return err
 }
 
 // bridgeUsed tells whether a bridge is not ours or has the port of a Pod.

@@ -3,7 +3,9 @@ package kind
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"reflect"
 	"strconv"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
@@ -60,6 +62,9 @@ func (w *Wirer) compare(pod, node *link.Conn, records []Record) error {
 		if err := w.compareNode(node, r); err != nil {
 			return err
 		}
+		if err := inside.compareMaster(node, r); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -82,8 +87,19 @@ func (v view) compare(r Record) error {
 		return differs("the MAC", r.MAC, l.MAC.String())
 	case r.MTU != 0 && l.MTU != r.MTU:
 		return differs("the MTU", strconv.Itoa(r.MTU), strconv.Itoa(l.MTU))
-	case !l.Up:
+	case !l.Up && !r.Down:
 		return differs("the state", "up", "down")
+	case r.Kind != "" && l.Kind != r.Kind:
+		return differs("the kind of link", r.Kind, l.Kind)
+	case r.Mode != "" && l.Mode != r.Mode:
+		return differs("the mode", r.Mode, l.Mode)
+	case r.VLAN != 0 && int(l.VLAN) != r.VLAN:
+		return differs("the VLAN", strconv.Itoa(r.VLAN), strconv.Itoa(int(l.VLAN)))
+	case r.Tap != nil && !reflect.DeepEqual(r.Tap, l.Tap):
+		return differs("the tap", describeTap(r.Tap), describeTap(l.Tap))
+	}
+	if err := v.compareBelow(r, l); err != nil {
+		return err
 	}
 	for _, a := range r.Addresses {
 		if !v.hasAddress(l.Index, a.Prefix) {
@@ -96,6 +112,52 @@ func (v view) compare(r Record) error {
 		}
 	}
 	return nil
+}
+
+// compareMaster finds the interface of the node that one of the Pod stands on.
+func (v view) compareMaster(node *link.Conn, r Record) error {
+	if r.Master == "" {
+		return nil
+	}
+	master, err := node.ByName(r.Master)
+	if link.Missing(err) {
+		return Mismatch{IfName: r.IfName, What: "master " + r.Master, Want: "present", Have: "missing"}
+	}
+	if err != nil {
+		return err
+	}
+	for _, l := range v.links {
+		if l.Name == r.IfName && l.Parent != master.Index {
+			return Mismatch{IfName: r.IfName, What: "master", Want: r.Master, Have: "another"}
+		}
+	}
+	return nil
+}
+
+// compareBelow finds the interface of the Pod that another stands on, or belongs to.
+func (v view) compareBelow(r Record, l link.Link) error {
+	if r.Below == "" {
+		return nil
+	}
+	for _, have := range v.links {
+		if have.Name == r.Below && (have.Index == l.Parent || have.Index == l.Master) {
+			return nil
+		}
+	}
+	return Mismatch{IfName: r.IfName, What: "the link below", Want: r.Below, Have: "another"}
+}
+
+func describeTap(t *link.TapInfo) string {
+	if t == nil {
+		return "none"
+	}
+	id := func(n *uint32) string {
+		if n == nil {
+			return "anybody"
+		}
+		return strconv.FormatUint(uint64(*n), 10)
+	}
+	return fmt.Sprintf("of user %s, group %s, many queues %v", id(t.Owner), id(t.Group), t.MultiQueue)
 }
 
 func (v view) hasAddress(index int, p netip.Prefix) bool {
@@ -163,7 +225,10 @@ func (w *Wirer) compareNode(node *link.Conn, r Record) error {
 		if err == nil && end.Master != br.Index {
 			return differs("the node's end "+r.HostIf, "a port of "+r.Bridge, "not on it")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return w.comparePort(node, r, end, br)
 	}
 	routes, err := node.RoutesOf(end.Index)
 	if err != nil {

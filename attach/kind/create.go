@@ -10,7 +10,21 @@ import (
 // create makes all interfaces in one system call. That none of them exists is what is expected and not asked first; only when the
 // kernel refuses does anybody look why.
 func (t *transaction) create() error {
-	refused, err := t.attempt(t.jobs)
+	var fromNode []*job
+	for _, j := range t.jobs {
+		if !j.Spec.stacked() {
+			fromNode = append(fromNode, j)
+		}
+	}
+	if err := t.make(t.node, fromNode); err != nil {
+		return err
+	}
+	return t.stack()
+}
+
+// make makes interfaces over one socket.
+func (t *transaction) make(at *link.Conn, jobs []*job) error {
+	refused, err := t.attempt(at, jobs)
 	if err != nil || len(refused) == 0 {
 		return err
 	}
@@ -24,7 +38,7 @@ func (t *transaction) create() error {
 			again = append(again, r.job)
 		}
 	}
-	refused, err = t.attempt(again)
+	refused, err = t.attempt(at, again)
 	if err != nil {
 		return err
 	}
@@ -40,7 +54,7 @@ type refusedJob struct {
 }
 
 // attempt makes interfaces, and returns those that could not be made because something is in the way.
-func (t *transaction) attempt(jobs []*job) (refused []refusedJob, err error) {
+func (t *transaction) attempt(at *link.Conn, jobs []*job) (refused []refusedJob, err error) {
 	var ops []link.Op
 	var of []*job
 	for _, j := range jobs {
@@ -48,7 +62,7 @@ func (t *transaction) attempt(jobs []*job) (refused []refusedJob, err error) {
 			ops, of = append(ops, op), append(of, j)
 		}
 	}
-	for i, failure := range t.node.Each(ops...) {
+	for i, failure := range at.Each(ops...) {
 		switch {
 		case failure == nil:
 			of[i].made = true
@@ -90,7 +104,10 @@ func (t *transaction) resolve(j *job, cause error) (again bool, err error) {
 			return false, err
 		}
 	}
-	if _, macvlan := j.Spec.(Macvlan); macvlan {
+	if j.Spec.stacked() {
+		return true, nil
+	}
+	if _, underItsName := j.Spec.(standing); underItsName {
 		_, err := t.node.ByName(j.IfName)
 		j.renamed = err == nil
 		return true, nil
@@ -110,16 +127,23 @@ func (t *transaction) complete(j *job, l link.Link) bool {
 	}
 	err := t.compare(t.pod, t.node, []Record{want})
 	j.inside = link.Link{}
+	if _, on := j.Spec.(standing); on && l.Parent != j.below.Index {
+		return false
+	}
 	return err == nil
 }
 
 // explain words the kernel's refusal for the user, where one can know what it means.
 func (j *job) explain(err error) error {
 	switch {
+	case link.Unsupported(err) && j.Spec.module().name != "":
+		return KernelLacks{Type: j.Spec.Type(), Module: j.Spec.module().name, Option: j.Spec.module().option, Kernel: link.Release()}
+	case link.Exists(err) && j.below.Name != "":
+		return DeviceBusy{Type: j.Spec.Type(), Device: j.below.Name, Why: j.Spec.inUse()}
 	case link.Busy(err) && j.asked:
 		return Conflict{Type: j.Spec.Type(), Device: j.mac.String(), Why: "is the address of another interface on the same uplink, or the uplink has another use: " + err.Error()}
 	case link.Busy(err):
-		return DeviceBusy{Type: j.Spec.Type(), Device: j.below.Name, Why: "has another use: " + err.Error()}
+		return DeviceBusy{Type: j.Spec.Type(), Device: j.below.Name, Why: j.Spec.inUse() + ": " + err.Error()}
 	case link.Missing(err) && j.below.Name != "":
 		return fmt.Errorf("%s: %s went away: %w", j.Spec.Type(), j.below.Name, err)
 	}

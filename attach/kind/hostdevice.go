@@ -61,6 +61,7 @@ func (s HostDevice) Segment() string {
 }
 
 func (HostDevice) leaves(*job) bool { return true }
+func (HostDevice) keepsMAC() bool   { return true }
 
 // Type is "host-device".
 func (HostDevice) Type() string { return "host-device" }

@@ -529,7 +529,15 @@ func TestRefusals(t *testing.T) {
 		"macvlan on a port":          {[]Attachment{w.attach(p, "net1", w.spec("macvlan", `{"master":"taken"}`))}, "DeviceBusy", "belongs to foreign"},
 		"gateway outside":            {[]Attachment{outside}, "InvalidConfig", "in no subnet"},
 		"two ways out":               {two, "InvalidConfig", "both"},
-		"bridge without gateway":     {[]Attachment{w.attach(p, "net1", w.spec("bridge", `{"isGateway":true}`), "10.0.0.2/24")}, "InvalidConfig", "gateway"},
+		"bridge without gateway":     {[]Attachment{w.attach(p, "net1", w.spec("bridge", `{"isGateway":true}`), "10.0.0.2/32")}, "InvalidConfig", "gateway"},
+		"bridge gateway itself":      {[]Attachment{w.attach(p, "net1", w.spec("bridge", `{"isGateway":true}`), "10.0.0.1/24")}, "InvalidConfig", "10.0.0.1 is the gateway of its subnet"},
+		"bridge down with address":   {[]Attachment{w.attach(p, "net1", w.spec("bridge", `{"disableContainerInterface":true}`), "10.0.0.2/24")}, "InvalidConfig", "cannot use IPAM"},
+		"dummy without address":      {[]Attachment{w.attach(p, "net1", w.spec("dummy", `{}`))}, "InvalidConfig", "requires an IPAM"},
+		"ipvlan with a MAC":          {[]Attachment{{ContainerID: "c", IfName: "net1", Spec: w.spec("ipvlan", `{"master":"up2"}`), MAC: keyMAC("a", "b")}}, "InvalidConfig", "shares the hardware address"},
+		"vlan mtu":                   {[]Attachment{w.attach(p, "net1", w.spec("vlan", `{"master":"up2","vlanId":5,"mtu":9000}`))}, "InvalidConfig", "more than the 1500 of up2"},
+		"no such link in the Pod":    {[]Attachment{w.attach(p, "net1", w.spec("macvlan", `{"master":"eth7","linkInContainer":true}`))}, "NoUplink", `the Pod has no interface "eth7"`},
+		"no way out of the Pod":      {[]Attachment{w.attach(p, "net1", w.spec("macvlan", `{"linkInContainer":true}`))}, "NoUplink", "no default route"},
+		"no bridge in the Pod":       {[]Attachment{w.attach(p, "net1", w.spec("tap", `{"bridge":"br9"}`))}, "InvalidConfig", "the Pod has no bridge br9"},
 		"pod without address":        {[]Attachment{w.attach(p, "eth0", w.spec("pod", `{}`))}, "InvalidConfig", "address"},
 	} {
 		_, err := w.wirer.Wire(context.Background(), p.Path(), c.as)

@@ -50,7 +50,7 @@ func (w *Wirer) Orphans(ctx context.Context, owned []Record) ([]Orphan, error) {
 			continue
 		}
 		switch {
-		case l.Kind == "veth" && isHostName(l.Name) && !have[l.Name]:
+		case l.Kind == "veth" && (isHostName(l.Name) && !have[l.Name] || isGatewayPort(l.Name) && l.Master == 0):
 			found = append(found, Orphan{Device: l.Name, Kind: "veth"})
 		case l.Kind == "bridge" && l.Group == link.Group && !have[l.Name] && !used[l.Index]:
 			found = append(found, Orphan{Device: l.Name, Kind: "bridge"})

@@ -7,7 +7,7 @@ func Known(typ string) bool { return typ == "pod" || slices.Contains(Names(), ty
 
 // Names lists the built-in types that a network's configuration may name, in order. "pod" is not one of them: it is the pod network's own.
 func Names() []string {
-	return []string{"bridge", "host-device", "loopback", "macvlan", "ptp"}
+	return []string{"bridge", "dummy", "host-device", "ipvlan", "loopback", "macvlan", "ptp", "tap", "vlan"}
 }
 
 // Parse reads the configuration of one plugin. Errors are Refusals: UnknownKind, BadConfig, Unsupported.
@@ -26,8 +26,12 @@ func Parse(typ string, raw []byte) (Spec, error) {
 	switch typ {
 	case "bridge":
 		spec, err = parseBridge(f)
+	case "dummy":
+		spec, err = parseDummy(f)
 	case "host-device":
 		spec, err = parseHostDevice(f)
+	case "ipvlan":
+		spec, err = parseIPVLAN(f)
 	case "loopback":
 		spec, err = parseLoopback(f)
 	case "macvlan":
@@ -36,6 +40,10 @@ func Parse(typ string, raw []byte) (Spec, error) {
 		spec, err = parsePod(f)
 	case "ptp":
 		spec, err = parsePTP(f)
+	case "tap":
+		spec, err = parseTap(f)
+	case "vlan":
+		spec, err = parseVLAN(f)
 	}
 	if err != nil {
 		return nil, err

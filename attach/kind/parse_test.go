@@ -6,7 +6,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/tsunagu-net/tsunagu/kernel/link"
 )
+
+func number(n uint32) *uint32 { return &n }
 
 func TestParse(t *testing.T) {
 	mac := net.HardwareAddr{2, 0, 0x5e, 0x10, 0, 1}
@@ -19,7 +23,21 @@ func TestParse(t *testing.T) {
 			Name: "br1", Uplink: "up1", IsGateway: true, IsDefaultGateway: true, MTU: 9000, MAC: mac},
 		`{"type":"macvlan"}`: Macvlan{Mode: "bridge"},
 		`{"type":"macvlan","Master":"up1","mode":"vepa","bcqueuelen":2000,"mac":"02:00:5e:10:00:01","linkInContainer":false}`: Macvlan{
-			Master: "up1", Mode: "vepa", BCQueueLen: 2000, MAC: mac},
+			Below: Below{Master: "up1"}, Mode: "vepa", BCQueueLen: 2000, MAC: mac},
+		`{"type":"macvlan","master":"eth0","linkInContainer":true}`: Macvlan{Below: Below{Master: "eth0", InPod: true}, Mode: "bridge"},
+		`{"type":"ipvlan"}`: IPVLAN{Mode: "l2"},
+		`{"type":"ipvlan","master":"up1","mode":"l3s","mtu":1400,"linkInContainer":true}`: IPVLAN{Below: Below{Master: "up1", MTU: 1400, InPod: true}, Mode: "l3s"},
+		`{"type":"ipvlan","prevResult":{"interfaces":[{"name":"eni5"}],"ips":[]}}`:        IPVLAN{Below: Below{Master: "eni5"}, Mode: "l2"},
+		`{"type":"vlan","master":"up1","vlanId":120,"mtu":1400}`:                          VLAN{Below: Below{Master: "up1", MTU: 1400}, ID: 120},
+		`{"type":"vlan","master":"up1","linkInContainer":true}`:                           VLAN{Below: Below{Master: "up1", InPod: true}},
+		`{"type":"dummy"}`: Dummy{},
+		`{"type":"tap"}`:   Tap{},
+		`{"type":"tap","multiQueue":true,"owner":0,"group":107,"bridge":"br0","mtu":1400,"mac":"02:00:5e:10:00:01","selinuxContext":""}`: Tap{
+			MultiQueue: true, Owner: number(0), Group: number(107), Bridge: "br0", MTU: 1400, MAC: mac},
+		`{"type":"bridge","vlan":100,"vlanTrunk":[{"minID":200,"maxID":299},{"id":300},{"id":5,"minID":250,"maxID":260}],"preserveDefaultVlan":true}`: Bridge{
+			Name: "cni0", VLAN: 100, Trunk: []link.VLANs{{From: 5, To: 5}, {From: 200, To: 300}}, PreserveDefaultVLAN: true},
+		`{"type":"bridge","macspoofchk":true,"enabledad":true,"disableContainerInterface":true,"ipMasqBackend":"nftables"}`: Bridge{
+			Name: "cni0", MACSpoofCheck: true, DetectDuplicates: true, Down: true},
 		`{"type":"host-device","device":"up1"}`:                                HostDevice{Device: "up1"},
 		`{"type":"host-device","hwaddr":"02:00:5e:10:00:01"}`:                  HostDevice{HWAddr: mac},
 		`{"type":"host-device","runtimeConfig":{"deviceID":"0000:00:1f.6"}}`:   HostDevice{PCIBusID: "0000:00:1f.6"},
@@ -27,7 +45,7 @@ func TestParse(t *testing.T) {
 	} {
 		typ := strings.Split(config, `"`)[3]
 		// What CNI itself puts in is passed over without a word.
-		config = strings.TrimSuffix(config, "}") + `,"cniVersion":"1.0.0","name":"n","capabilities":{"ips":true},"ipam":{"type":"static"},"dns":{},"prevResult":null}`
+		config = strings.TrimSuffix(config, "}") + `,"cniVersion":"1.0.0","name":"n","capabilities":{"ips":true},"ipam":{"type":"static"},"dns":{}}`
 		got, err := Parse(typ, []byte(config))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s:\n got %+v, %v\nwant %+v", config, got, err, want)
@@ -37,7 +55,16 @@ func TestParse(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ typ, config, reason, says string }{
-		{"ipvlan", `{}`, "UnknownPlugin", `type "ipvlan" is not built in`},
+		{"frobnicate", `{}`, "UnknownPlugin", `type "frobnicate" is not built in`},
+		{"ipvlan", `{"mode":"l4"}`, "InvalidConfig", `want one of l2, l3, l3s, have "l4"`},
+		{"ipvlan", `{"prevResult":{"interfaces":[]}}`, "InvalidConfig", "PrevResult lacks a single named interface"},
+		{"ipvlan", `{"prevResult":{"interfaces":[{"name":"a"},{"name":"b"}]}}`, "InvalidConfig", "PrevResult lacks a single named interface"},
+		{"vlan", `{"vlanId":5}`, "InvalidConfig", `"master" field is required`},
+		{"vlan", `{"master":"up1","vlanId":4095}`, "InvalidConfig", "from 0 to 4094"},
+		{"vlan", `{"master":"up1","vlanId":-1}`, "InvalidConfig", "from 0 to 4094"},
+		{"tap", `{"selinuxContext":"system_u:system_r:container_t:s0"}`, "UnsupportedOption", "run the agent with the label"},
+		{"tap", `{"owner":-1}`, "InvalidConfig", "number of a user"},
+		{"tap", `{"group":"kvm"}`, "InvalidConfig", "number of a user or group"},
 		{"", `{}`, "UnknownPlugin", `type ""`},
 		{"macvlan", "{\n\"master\": \"up1\",,}", "InvalidConfig", "line 2 column 17"},
 		{"macvlan", `[]`, "InvalidConfig", "want an object, have array"},
@@ -53,13 +80,14 @@ func TestParseRefuses(t *testing.T) {
 		{"macvlan", `{"bcqueuelen":-1}`, "InvalidConfig", "bcqueuelen"},
 		{"macvlan", `{"mac":"02:00"}`, "InvalidConfig", `"mac"`},
 		{"macvlan", `{"mac":"01:00:5e:00:00:01"}`, "InvalidConfig", "group address"},
-		{"macvlan", `{"linkInContainer":true}`, "UnsupportedOption", "linkInContainer"},
 		{"bridge", `{"vlan":5000}`, "InvalidConfig", "from 0 to 4094"},
-		{"bridge", `{"vlan":120}`, "UnsupportedOption", `"vlan"`},
-		{"bridge", `{"vlanTrunk":[{"id":1}]}`, "UnsupportedOption", `"vlanTrunk"`},
-		{"bridge", `{"macspoofchk":true}`, "UnsupportedOption", `"macspoofchk"`},
-		{"bridge", `{"enabledad":true}`, "UnsupportedOption", `"enabledad"`},
-		{"bridge", `{"disableContainerInterface":true}`, "UnsupportedOption", `"disableContainerInterface"`},
+		{"bridge", `{"vlanTrunk":{}}`, "InvalidConfig", "want a list"},
+		{"bridge", `{"vlanTrunk":[{"id":0}]}`, "InvalidConfig", "incorrect trunk id parameter"},
+		{"bridge", `{"vlanTrunk":[{"minID":0,"maxID":5}]}`, "InvalidConfig", "incorrect trunk minID parameter"},
+		{"bridge", `{"vlanTrunk":[{"minID":5,"maxID":4095}]}`, "InvalidConfig", "incorrect trunk maxID parameter"},
+		{"bridge", `{"vlanTrunk":[{"minID":5,"maxID":4}]}`, "InvalidConfig", "minID is greater than maxID"},
+		{"bridge", `{"vlanTrunk":[{"minID":5}]}`, "InvalidConfig", "maxID is missing"},
+		{"bridge", `{"vlanTrunk":[{"maxID":5}]}`, "InvalidConfig", "minID is missing"},
 		{"bridge", `{"hairpinMode":true,"promiscMode":true}`, "InvalidConfig", "cannot set hairpin mode and promiscuous mode at the same time"},
 		{"bridge", `{"isGateway":"yes"}`, "InvalidConfig", "want true or false"},
 		{"bridge", `{"bridge":"b","uplink":"b"}`, "InvalidConfig", "the bridge itself"},

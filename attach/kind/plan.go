@@ -28,11 +28,14 @@ func plan(attachments []Attachment) ([]*job, error) {
 			j.mac = configured
 		}
 		j.asked = j.mac != nil
-		if !j.asked {
+		if !j.asked && !a.Spec.keepsMAC() {
 			j.mac = derivedMAC(a)
 		}
-		if _, alone := a.Spec.(Pod); alone {
+		switch s := a.Spec.(type) {
+		case Pod:
 			j.addresses = alonePrefixes(a.Addresses)
+		case Bridge:
+			j.addresses = s.complete(a.Addresses)
 		}
 		jobs = append(jobs, j)
 	}

@@ -68,6 +68,37 @@ func (e NoUplink) Fix() string {
 	return "name an interface that every node of the network has, or keep the Pod off this node"
 }
 
+// NoLower tells that the Pod has no interface of the name for another to stand on (linkInContainer).
+type NoLower struct {
+	Type, Name string
+	Have       []string
+}
+
+func (e NoLower) Error() string {
+	if e.Name == "" {
+		return fmt.Sprintf("%s: the Pod has no default route to take the master from; its interfaces: %s", e.Type, strings.Join(e.Have, ", "))
+	}
+	return fmt.Sprintf("%s: the Pod has no interface %q for linkInContainer; its interfaces: %s", e.Type, e.Name, strings.Join(e.Have, ", "))
+}
+func (e NoLower) Reason() string { return "NoUplink" }
+func (e NoLower) Fix() string {
+	return "name an interface that a network before this one in the Pod's annotation makes"
+}
+
+// kernelModule is what makes a kind of interface, and the option a kernel is built with to have it.
+type kernelModule struct{ name, option string }
+
+// KernelLacks tells that the node's kernel cannot make the kind of interface.
+type KernelLacks struct{ Type, Module, Option, Kernel string }
+
+func (e KernelLacks) Error() string {
+	return fmt.Sprintf("%s: the kernel of this node (%s) cannot make it: there is no module %s (%s)", e.Type, e.Kernel, e.Module, e.Option)
+}
+func (e KernelLacks) Reason() string { return "KernelLacksModule" }
+func (e KernelLacks) Fix() string {
+	return fmt.Sprintf("load it on the node with \"modprobe %s\", install the kernel's package of extra modules, or keep the Pod off this node", e.Module)
+}
+
 // NameTaken tells that the interface name is in use inside the Pod by something that is not ours.
 type NameTaken struct{ IfName, By string }
 

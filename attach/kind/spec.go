@@ -8,7 +8,7 @@ import (
 )
 
 // Spec is the parsed configuration of one interface. The kinds of this package are the only ones: Loopback, Pod, PTP, Bridge,
-// Macvlan, HostDevice.
+// Macvlan, IPVLAN, VLAN, Tap, Dummy, HostDevice.
 type Spec interface {
 	// Type is the CNI plugin name.
 	Type() string
@@ -32,6 +32,16 @@ type Spec interface {
 	leaves(*job) bool
 	// routed tells that the far end is the node's router, so that any gateway is reached over it.
 	routed() bool
+	// keepsMAC tells that the interface has the hardware address of another, unless one is asked for.
+	keepsMAC() bool
+	// stacked tells that the interface is made inside the Pod, when those made from the node are there.
+	stacked() bool
+	// notices are the sysctls of an interface with addresses.
+	notices() notices
+	// module is what the kernel needs for it; zero for what every kernel has.
+	module() kernelModule
+	// inUse says why the kernel refuses it as being there already.
+	inUse() string
 	// ownRoutes are routes that the kind itself brings, before those of the attachment.
 	ownRoutes(*Attachment) []Route
 	// prepare looks up or makes on the node what the interface stands on.
@@ -57,8 +67,24 @@ func (plain) check(*Attachment) error                   { return nil }
 func (plain) link() (net.HardwareAddr, int)             { return nil, 0 }
 func (plain) leaves(*job) bool                          { return false }
 func (plain) routed() bool                              { return false }
+func (plain) keepsMAC() bool                            { return false }
+func (plain) stacked() bool                             { return false }
+func (plain) notices() notices                          { return notices{} }
+func (plain) module() kernelModule                      { return kernelModule{} }
+func (plain) inUse() string                             { return "has another use" }
 func (plain) ownRoutes(*Attachment) []Route             { return nil }
 func (plain) prepare(*transaction, *job) error          { return nil }
 func (plain) create(*transaction, *job) (link.Op, bool) { return link.Op{}, false }
 func (plain) finish(*transaction, *job) []link.Op       { return nil }
 func (plain) record(*job, *Wired)                       {}
+
+// KeepsMAC tells that interfaces of a Spec have the hardware address of something that is there already, unless one is asked for.
+func KeepsMAC(s Spec) bool { return s.keepsMAC() }
+
+// notices are what an interface does when it gets addresses, as the reference plugins set it.
+type notices struct {
+	// arp and ndisc tell neighbours of its addresses whenever it comes up (arp_notify, ndisc_notify).
+	arp, ndisc bool
+	// dad is accept_dad: "0" for no detection of duplicates, "1" for it; "" leaves it as it is.
+	dad string
+}

@@ -26,6 +26,7 @@ type transaction struct {
 
 	lockedBridges bool
 	bridges       []string     // made by this call
+	guarded       []string     // ports that were guarded by this call
 	displaced     []link.Route // default routes of others, to put back
 }
 
@@ -159,6 +160,12 @@ func (t *transaction) displace(links []link.Link) error {
 
 // configure puts addresses, routes and neighbours into the Pod and on the node, each in one system call.
 func (t *transaction) configure() error {
+	if err := t.notify(); err != nil {
+		return err
+	}
+	if err := t.protect(); err != nil {
+		return err
+	}
 	ops := []link.Op{link.Up("lo", 1)}
 	for _, r := range t.displaced {
 		ops = append(ops, link.DeleteRoute(fmt.Sprintf("interface %d", r.Index), r).Forgiving())
@@ -178,7 +185,10 @@ func (t *transaction) configure() error {
 			ops = append(ops, j.routeOps()...)
 		}
 	}
-	return t.pod.Apply(ops...)
+	if err := t.pod.Apply(ops...); err != nil {
+		return err
+	}
+	return t.settle()
 }
 
 // finish is configure's counterpart on the node.
@@ -195,10 +205,13 @@ func (t *transaction) finish() error {
 
 // podOps are the operations inside the Pod that come before any route.
 func (t *transaction) podOps(j *job) []link.Op {
+	if j.down() {
+		return nil
+	}
 	ops := []link.Op{j.up()}
 	bare := j.Spec.routed()
 	for _, a := range j.addresses {
-		ops = append(ops, link.AddAddress(j.IfName, j.inside.Index, a.Prefix, link.AddressOptions{NoPrefixRoute: bare}))
+		ops = append(ops, link.AddAddress(j.IfName, j.inside.Index, a.Prefix, link.AddressOptions{NoPrefixRoute: bare, Detect: j.Spec.notices().dad == "1"}))
 	}
 	if bare {
 		for _, gw := range j.gateways() {
@@ -340,6 +353,9 @@ func (t *transaction) undo() error {
 		ops = append(ops, link.AddRoute(fmt.Sprintf("interface %d", r.Index), r).Forgiving())
 	}
 	failed = errors.Join(failed, t.pod.Apply(ops...))
+	if len(t.guarded) > 0 {
+		failed = errors.Join(failed, t.guard.Forget(t.guarded...))
+	}
 	if len(t.bridges) > 0 {
 		t.holdBridges()
 		failed = errors.Join(failed, t.dropBridges(t.node, t.bridges))

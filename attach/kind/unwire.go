@@ -29,6 +29,7 @@ func (w *Wirer) Unwire(ctx context.Context, nsPath string, records []Record) err
 	if err := w.dropEnds(node, records, seen); err != nil {
 		failed = errors.Join(failed, err)
 	}
+	failed = errors.Join(failed, w.unguard(records))
 	var bridges []string
 	for _, r := range records {
 		if r.Bridge != "" && !slices.Contains(bridges, r.Bridge) {
@@ -44,6 +45,20 @@ func (w *Wirer) Unwire(ctx context.Context, nsPath string, records []Record) err
 		return fmt.Errorf("unwire %s: %w", nsPath, failed)
 	}
 	return nil
+}
+
+// unguard forgets the ports that are guarded, or may be: an incomplete record says nothing of it.
+func (w *Wirer) unguard(records []Record) error {
+	var ports []string
+	for _, r := range records {
+		if r.ContainerID != "" && (r.Type == "" || r.Port != nil && r.Port.Guarded) {
+			ports = append(ports, HostName(r.ContainerID, r.IfName))
+		}
+	}
+	if len(ports) == 0 {
+		return nil
+	}
+	return w.guard.Forget(ports...)
 }
 
 // empty takes our interfaces out of a namespace. It returns the names it has seen there.

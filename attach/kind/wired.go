@@ -1,6 +1,10 @@
 package kind
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/tsunagu-net/tsunagu/kernel/link"
+)
 
 // Wired is an interface as it was made: enough for a CNI result, for Check, and to take it away again. It is stored as JSON.
 type Wired struct {
@@ -13,12 +17,24 @@ type Wired struct {
 	MAC     string `json:"mac"`
 	MTU     int    `json:"mtu"`
 	IfIndex int    `json:"ifIndex"`
+	// Kind is what the kernel calls the link inside, Mode its mode (macvlan, ipvlan), VLAN its tag; empty ones are not compared.
+	Kind string `json:"kind,omitempty"`
+	Mode string `json:"mode,omitempty"`
+	VLAN int    `json:"vlan,omitempty"`
+	// Tap is how a tap is.
+	Tap *link.TapInfo `json:"tap,omitempty"`
+	// Down tells that the interface is left down on purpose.
+	Down bool `json:"down,omitempty"`
 	// HostIf is the node's end (pod, ptp, bridge), HostMAC its address. Both are empty for other kinds.
 	HostIf  string `json:"hostIf,omitempty"`
 	HostMAC string `json:"hostMAC,omitempty"`
 	// Master is the node's interface below a macvlan; Bridge the one a bridge port belongs to.
 	Master string `json:"master,omitempty"`
 	Bridge string `json:"bridge,omitempty"`
+	// Port is how the port of the bridge is.
+	Port *Port `json:"port,omitempty"`
+	// Below is the interface of the Pod that it stands on, or the bridge of the Pod that it belongs to.
+	Below string `json:"below,omitempty"`
 	// Segment is what the interface is attached to, if that is more than this node.
 	Segment string `json:"segment,omitempty"`
 	// Addresses and Routes as they are on the interface, default routes included.
@@ -32,6 +48,16 @@ type Wired struct {
 	Device *Device `json:"device,omitempty"`
 	// Warnings are keys of the configuration that were ignored.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Port is how a port of a bridge is, as far as it was asked for.
+type Port struct {
+	Hairpin  bool `json:"hairpin,omitempty"`
+	Isolated bool `json:"isolated,omitempty"`
+	// VLANs are those of a port with vlan or vlanTrunk.
+	VLANs *link.PortVLANs `json:"vlans,omitempty"`
+	// Guarded tells that frames with another address than the Pod's are dropped.
+	Guarded bool `json:"guarded,omitempty"`
 }
 
 // Record is what the caller keeps of a Wired interface until Unwire. An incomplete one is fine for Unwire: ContainerID and IfName

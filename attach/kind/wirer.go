@@ -10,6 +10,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
+	"github.com/tsunagu-net/tsunagu/kernel/nft"
 )
 
 // Wirer wires the interfaces of Pods on one node. It is safe for use by many goroutines; operations on one sandbox must not overlap,
@@ -25,6 +26,7 @@ type Wirer struct {
 	repeaters  repeaters
 	bridging   sync.Mutex // held while bridges and their ports are made or removed
 	forwarding [2]forwarder
+	guard      *nft.Guard              // which ports of bridges send with which address
 	fault      func(step string) error // of tests: fails after a step
 }
 
@@ -53,6 +55,7 @@ func New(hostNS string, log *slog.Logger) (*Wirer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node's network namespace: %w", err)
 	}
+	w.guard = &nft.Guard{NS: w.node}
 	return w, nil
 }
 

@@ -6,17 +6,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AddressOptions says how an address differs from the kernel's own idea. IPv6 addresses are always used at once, without detection
-// of duplicates: who hands them out knows that they are unique.
+// AddressOptions says how an address differs from the kernel's own idea. IPv6 addresses are used at once, without detection of
+// duplicates, unless that is asked for: who hands them out knows that they are unique.
 type AddressOptions struct {
 	// NoPrefixRoute leaves out the route to the address's subnet.
 	NoPrefixRoute bool
+	// Detect makes the kernel look for duplicates of an IPv6 address first; it is Tentative meanwhile (RFC 4862 clause 5.4).
+	Detect bool
 }
 
 // AddAddress puts an address on an interface.
 func AddAddress(device string, index int, p netip.Prefix, o AddressOptions) Op {
 	flags := uint32(unix.IFA_F_PERMANENT)
-	if p.Addr().Is6() {
+	if p.Addr().Is6() && !o.Detect {
 		flags |= unix.IFA_F_NODAD
 	}
 	if o.NoPrefixRoute {

@@ -54,6 +54,10 @@ func (m *message) u32(typ uint16, v uint32) {
 	m.attr(typ, binary.NativeEndian.AppendUint32(nil, v))
 }
 
+func (m *message) u16(typ uint16, v uint16) {
+	m.attr(typ, binary.NativeEndian.AppendUint16(nil, v))
+}
+
 func (m *message) u8(typ uint16, v uint8) { m.attr(typ, []byte{v}) }
 
 // nest appends an attribute that is made of what fill appends.

@@ -30,8 +30,16 @@ type Link struct {
 	Alias  string
 	// Port is set for ports of a bridge.
 	Port PortOptions
-	// Mode of a macvlan: "bridge", "private", "vepa", "passthru".
+	// Mode of a macvlan ("bridge", "private", "vepa", "passthru") or an ipvlan ("l2", "l3", "l3s").
 	Mode string
+	// BroadcastQueue is the wanted length of a macvlan's queue; 0 is the kernel's own choice, 1000.
+	BroadcastQueue uint32
+	// VLAN is the ID of an 802.1Q sub-interface.
+	VLAN uint16
+	// FiltersVLANs tells that a bridge looks at VLAN tags.
+	FiltersVLANs bool
+	// Tap is set for taps.
+	Tap *TapInfo
 }
 
 // Links lists all interfaces of the namespace.
@@ -75,12 +83,18 @@ func (c *Conn) ByIndex(index int) (Link, error) {
 }
 
 func (c *Conn) get(o Op) (found Link, err error) {
+	err = c.getRaw(o, func(body []byte) { found, _ = readLink(body) })
+	return found, err
+}
+
+// getRaw asks for one thing; the body that found gets is valid only during the call.
+func (c *Conn) getRaw(o Op, found func(body []byte)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seq++
 	seq := c.seq
 	if err := c.send(o.encode(nil, seq, 0)); err != nil {
-		return Link{}, &Error{Op: o.String(), Err: err}
+		return &Error{Op: o.String(), Err: err}
 	}
 	for done := false; !done; {
 		if err := c.receive(func(h header, body []byte) error {
@@ -91,13 +105,13 @@ func (c *Conn) get(o Op) (found Link, err error) {
 			if h.typ == unix.NLMSG_ERROR {
 				return o.failure(h, body)
 			}
-			found, _ = readLink(body)
+			found(body)
 			return nil
 		}); err != nil {
-			return Link{}, err
+			return err
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // readLink reads an RTM_NEWLINK message.
@@ -142,13 +156,7 @@ func (l *Link) readInfo(b []byte) {
 		case unix.IFLA_INFO_KIND:
 			l.Kind = text(v)
 		case unix.IFLA_INFO_DATA:
-			if l.Kind == "macvlan" {
-				attrs(v, func(typ uint16, v []byte) {
-					if typ == nl.IFLA_MACVLAN_MODE {
-						l.Mode = modeName(u32(v))
-					}
-				})
-			}
+			l.readData(v)
 		case unix.IFLA_INFO_SLAVE_DATA:
 			attrs(v, func(typ uint16, v []byte) {
 				switch typ {
@@ -162,11 +170,65 @@ func (l *Link) readInfo(b []byte) {
 	})
 }
 
+// readData reads what belongs to the kind.
+func (l *Link) readData(b []byte) {
+	switch l.Kind {
+	case "macvlan":
+		attrs(b, func(typ uint16, v []byte) {
+			switch typ {
+			case nl.IFLA_MACVLAN_MODE:
+				l.Mode = modeName(u32(v))
+			case nl.IFLA_MACVLAN_BC_QUEUE_LEN:
+				l.BroadcastQueue = u32(v)
+			}
+		})
+	case "ipvlan":
+		attrs(b, func(typ uint16, v []byte) {
+			if typ == nl.IFLA_IPVLAN_MODE {
+				l.Mode = ipvlanMode(u16(v))
+			}
+		})
+	case "vlan":
+		attrs(b, func(typ uint16, v []byte) {
+			if typ == nl.IFLA_VLAN_ID {
+				l.VLAN = u16(v)
+			}
+		})
+	case "bridge":
+		attrs(b, func(typ uint16, v []byte) {
+			if typ == unix.IFLA_BR_VLAN_FILTERING {
+				l.FiltersVLANs = len(v) > 0 && v[0] != 0
+			}
+		})
+	case "tun":
+		l.Tap = &TapInfo{}
+		attrs(b, func(typ uint16, v []byte) {
+			switch typ {
+			case nl.IFLA_TUN_OWNER:
+				owner := u32(v)
+				l.Tap.Owner = &owner
+			case nl.IFLA_TUN_GROUP:
+				group := u32(v)
+				l.Tap.Group = &group
+			case nl.IFLA_TUN_MULTI_QUEUE:
+				l.Tap.MultiQueue = len(v) > 0 && v[0] != 0
+			}
+		})
+	}
+}
+
 func text(v []byte) string {
 	for len(v) > 0 && v[len(v)-1] == 0 {
 		v = v[:len(v)-1]
 	}
 	return string(v)
+}
+
+func u16(v []byte) uint16 {
+	if len(v) < 2 {
+		return 0
+	}
+	return binary.NativeEndian.Uint16(v)
 }
 
 func u32(v []byte) uint32 {

@@ -12,6 +12,8 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		readLink(b)
 		readRoute(b)
+		readPortVLANs(b)
+		readFunctions(b)
 		readAddress(b)
 		extendedAck(header{flags: 0x200}, b)
 		extendedAck(header{flags: 0x300}, b)

@@ -28,10 +28,10 @@ help: ## list the targets
 # command:Debian package
 NEEDED := containerd:containerd runc:runc ip:iproute2 nft:nftables busybox:busybox-static \
           iperf3:iperf3 ping:iputils-ping conntrack:conntrack mount:mount curl:curl wget:wget \
-          qemu-system-x86_64:qemu-system-x86 depmod:kmod \
+          qemu-system-x86_64:qemu-system-x86 depmod:kmod clang:clang llvm-strip:llvm \
           dnsmasq:dnsmasq-base kea-dhcp4:kea-dhcp4-server kea-dhcp6:kea-dhcp6-server
 # files without a command of their own
-NEEDED_FILES := /usr/lib/cni/macvlan:containernetworking-plugins
+NEEDED_FILES := /usr/lib/cni/macvlan:containernetworking-plugins /usr/include/bpf/bpf_helpers.h:libbpf-dev
 
 .PHONY: deps
 deps: ## install what is missing (Debian/Ubuntu), or print it
@@ -61,8 +61,14 @@ image: ## build the image dist/tsunagu-image.tar (OCI archive, no Docker)
 	go run -C tools ./image -root .. -version '$(VERSION)' -out ../dist/tsunagu-image.tar
 
 .PHONY: generate
-generate: ## regenerate deep copies, CRDs and tables in docs/
+generate: ## regenerate deep copies, CRDs, eBPF objects and tables in docs/
 	go generate ./...
+
+# eBPF objects are those of Debian's clang; others make other bytes.
+.PHONY: check-generated
+check-generated: ## what is checked in is what make generate makes
+	@before=$$(git diff | sha256sum); $(MAKE) --no-print-directory generate; \
+	test "$$before" = "$$(git diff | sha256sum)" || { git diff --stat; echo "generated files were out of date: commit them"; exit 1; }
 
 # ------------------------------------------------------------------------ demo
 
@@ -79,7 +85,7 @@ demo-down: ## remove the demo's lab and everything it made
 # ----------------------------------------------------------------------- tests
 
 .PHONY: test
-test: deps lint test-root test-tools test-vm test-lab ## every test: pure, namespaces, virtual machine, lab
+test: deps lint check-generated test-root test-tools test-vm test-lab ## every test: pure, namespaces, virtual machine, lab
 
 # How many schedules the simulation of addresses runs.
 TSUNAGU_SEEDS ?= 1000

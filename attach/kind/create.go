@@ -66,13 +66,19 @@ func (t *transaction) attempt(at *link.Conn, jobs []*job) (refused []refusedJob,
 		switch {
 		case failure == nil:
 			of[i].made = true
-		case link.Exists(failure) || link.Busy(failure):
+		case link.Exists(failure) || link.Busy(failure) || of[i].alone() && link.Invalid(failure):
 			refused = append(refused, refusedJob{of[i], failure})
 		default:
 			err = errors.Join(err, of[i].explain(failure))
 		}
 	}
 	return refused, err
+}
+
+// alone tells that the link below can have no other: the kernel calls a second one invalid before it looks at names.
+func (j *job) alone() bool {
+	s, ok := j.Spec.(Macvlan)
+	return ok && s.Mode == "passthru"
 }
 
 // resolve removes what is in the way of an interface, if it is ours to remove. It tells whether to try again; not when the interface is
@@ -138,6 +144,8 @@ func (j *job) explain(err error) error {
 	switch {
 	case link.Unsupported(err) && j.Spec.module().name != "":
 		return KernelLacks{Type: j.Spec.Type(), Module: j.Spec.module().name, Option: j.Spec.module().option, Kernel: link.Release()}
+	case j.alone() && link.Invalid(err):
+		return DeviceBusy{Type: j.Spec.Type(), Device: j.below.Name, Why: "has a macvlan already, and mode passthru wants it for itself"}
 	case link.Exists(err) && j.below.Name != "":
 		return DeviceBusy{Type: j.Spec.Type(), Device: j.below.Name, Why: j.Spec.inUse()}
 	case link.Busy(err) && j.asked:

@@ -39,6 +39,9 @@ func Busy(err error) bool {
 	return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EADDRINUSE)
 }
 
+// Invalid tells that the kernel does not take the request as it is.
+func Invalid(err error) bool { return errors.Is(err, unix.EINVAL) }
+
 // Denied tells that an error means that the kernel will not do it here, for example an IPv6 address where IPv6 is disabled.
 func Denied(err error) bool { return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) }
 

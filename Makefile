@@ -28,7 +28,7 @@ help: ## list the targets
 # command:Debian package
 NEEDED := containerd:containerd runc:runc ip:iproute2 nft:nftables busybox:busybox-static \
           iperf3:iperf3 ping:iputils-ping conntrack:conntrack mount:mount curl:curl wget:wget \
-          qemu-system-x86_64:qemu-system-x86 depmod:kmod clang:clang llvm-strip:llvm \
+          ovs-vswitchd:openvswitch-switch qemu-system-x86_64:qemu-system-x86 depmod:kmod clang:clang llvm-strip:llvm \
           dnsmasq:dnsmasq-base kea-dhcp4:kea-dhcp4-server kea-dhcp6:kea-dhcp6-server
 # files without a command of their own
 NEEDED_FILES := /usr/lib/cni/macvlan:containernetworking-plugins /usr/include/bpf/bpf_helpers.h:libbpf-dev

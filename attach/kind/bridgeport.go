@@ -189,6 +189,9 @@ func (w *Wirer) dropBridges(c *link.Conn, names []string) error {
 			err = w.dropGateways(c, br)
 		}
 		if err == nil && !used {
+			err = dropSubInterfaces(c, br)
+		}
+		if err == nil && !used {
 			err = w.vanish(link.DeleteIndex(br.Name, br.Index).Forgiving(), w.node, func() bool {
 				_, err := c.ByIndex(br.Index)
 				return link.Missing(err)

@@ -217,6 +217,9 @@ func (w *Wirer) compareNode(node *link.Conn, r Record) error {
 	if !end.Up {
 		return differs("the node's end "+r.HostIf, "up", "down")
 	}
+	if err := w.compareTrunk(node, r, end); err != nil {
+		return err
+	}
 	if r.Bridge != "" {
 		br, err := node.ByName(r.Bridge)
 		if link.Missing(err) {

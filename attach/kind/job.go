@@ -19,8 +19,11 @@ type job struct {
 	routes    []Route
 
 	// found by prepare
-	below link.Link // macvlan: the uplink; bridge: the bridge; host-device: the device
-	taken *Device   // host-device: how it was
+	below link.Link  // macvlan: the uplink; bridge: the bridge; host-device: the device
+	taken *Device    // host-device: how it was
+	trunk *TrunkPort // trunk: its port; trunkIndex is the trunk
+
+	trunkIndex int
 
 	// found by create
 	made     bool      // by this call

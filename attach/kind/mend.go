@@ -2,6 +2,7 @@ package kind
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
@@ -29,10 +30,10 @@ func (w *Wirer) Mend(ctx context.Context, owned []Record) ([]netip.Addr, error) 
 		more, gone := have.missing(r)
 		ops, lost = append(ops, more...), append(lost, gone...)
 	}
-	if len(ops) == 0 {
-		return nil, nil
+	if len(ops) > 0 {
+		err = node.Apply(ops...)
 	}
-	return lost, node.Apply(ops...)
+	return lost, errors.Join(err, w.mendTrunks(node, have.links, owned))
 }
 
 // surroundings are the node's links, routes to single addresses and permanent neighbours.

@@ -30,6 +30,9 @@ func TestParse(t *testing.T) {
 		`{"type":"ipvlan","prevResult":{"interfaces":[{"name":"eni5"}],"ips":[]}}`:        IPVLAN{Below: Below{Master: "eni5"}, Mode: "l2"},
 		`{"type":"vlan","master":"up1","vlanId":120,"mtu":1400}`:                          VLAN{Below: Below{Master: "up1", MTU: 1400}, ID: 120},
 		`{"type":"vlan","master":"up1","linkInContainer":true}`:                           VLAN{Below: Below{Master: "up1", InPod: true}},
+		`{"type":"trunk","trunk":"eth1","vlan":4094}`:                                     Trunk{Name: "eth1", ID: 4094, AntiSpoof: ByAddress},
+		`{"type":"trunk","trunk":"eth1","vlan":1,"datapath":"bridge","antiSpoof":"none","mtu":1400,"args":{"cni":{"mac":"02:00:5e:10:00:01"}}}`: Trunk{
+			Name: "eth1", ID: 1, Datapath: SubInterface, AntiSpoof: ByNothing, MTU: 1400, MAC: mac},
 		`{"type":"dummy"}`: Dummy{},
 		`{"type":"tap"}`:   Tap{},
 		`{"type":"tap","multiQueue":true,"owner":0,"group":107,"bridge":"br0","mtu":1400,"mac":"02:00:5e:10:00:01","selinuxContext":""}`: Tap{
@@ -56,6 +59,13 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ typ, config, reason, says string }{
 		{"frobnicate", `{}`, "UnknownPlugin", `type "frobnicate" is not built in`},
+		{"trunk", `{"vlan":120}`, "InvalidConfig", "the name of the node's interface that carries the VLANs is missing"},
+		{"trunk", `{"trunk":"eth1"}`, "InvalidConfig", "the number of the VLAN is missing"},
+		{"trunk", `{"trunk":"eth1","vlan":0}`, "InvalidConfig", "want a number from 1 to 4094, have 0"},
+		{"trunk", `{"trunk":"eth1","vlan":4095}`, "InvalidConfig", "want a number from 1 to 4094, have 4095"},
+		{"trunk", `{"trunk":"eth1","vlan":"120"}`, "InvalidConfig", `want a whole number, have "120"`},
+		{"trunk", `{"trunk":"eth1","vlan":120,"datapath":"ovs"}`, "InvalidConfig", "want one of auto, ebpf, bridge"},
+		{"trunk", `{"trunk":"eth1","vlan":120,"antiSpoof":"ip"}`, "InvalidConfig", "want one of addresses, mac, none"},
 		{"ipvlan", `{"mode":"l4"}`, "InvalidConfig", `want one of l2, l3, l3s, have "l4"`},
 		{"ipvlan", `{"prevResult":{"interfaces":[]}}`, "InvalidConfig", "PrevResult lacks a single named interface"},
 		{"ipvlan", `{"prevResult":{"interfaces":[{"name":"a"},{"name":"b"}]}}`, "InvalidConfig", "PrevResult lacks a single named interface"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tsunagu-net/tsunagu/kernel/link"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
 	"github.com/tsunagu-net/tsunagu/kernel/wire"
 )
@@ -61,9 +62,12 @@ func (t *transaction) probe(ctx context.Context) error {
 		if err := t.pod.Apply(j.up()); err != nil {
 			return err
 		}
-		own, err := t.node.AddressesOf(j.below.Index)
-		if err != nil {
-			return err
+		var own []link.Address
+		if j.below.Index != 0 { // a VLAN of a trunk has nothing of the node on it
+			var err error
+			if own, err = t.node.AddressesOf(j.below.Index); err != nil {
+				return err
+			}
 		}
 		for _, q := range ours {
 			for _, a := range own {

@@ -48,6 +48,12 @@ func (w *Wirer) Readdress(ctx context.Context, nsPath string, r Record, to Layou
 	if err := pod.Apply(given(l, to)...); err != nil {
 		return r, err
 	}
+	// The port must let the new addresses pass before they are announced.
+	readdressed := r
+	readdressed.Addresses = to.Addresses
+	if err := w.readdressTrunk(readdressed); err != nil {
+		return r, err
+	}
 	announceNew(ns, pod, r, l, to)
 	r.Addresses, r.Routes = to.Addresses, to.Routes
 	if to.MTU != 0 {

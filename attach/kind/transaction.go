@@ -27,6 +27,7 @@ type transaction struct {
 	lockedBridges bool
 	bridges       []string     // made by this call
 	guarded       []string     // ports that were guarded by this call
+	tied          []int        // ports that were put on VLANs by this call
 	displaced     []link.Route // default routes of others, to put back
 }
 
@@ -123,6 +124,9 @@ func (t *transaction) observe() error {
 			return fmt.Errorf("interface %s vanished while it was wired", j.IfName)
 		}
 		j.inside.Name = j.IfName
+	}
+	if err := t.tie(); err != nil {
+		return err
 	}
 	return t.displace(links)
 }
@@ -355,6 +359,9 @@ func (t *transaction) undo() error {
 	failed = errors.Join(failed, t.pod.Apply(ops...))
 	if len(t.guarded) > 0 {
 		failed = errors.Join(failed, t.guard.Forget(t.guarded...))
+	}
+	if len(t.tied) > 0 {
+		failed = errors.Join(failed, t.untie([]Record{{}}))
 	}
 	if len(t.bridges) > 0 {
 		t.holdBridges()

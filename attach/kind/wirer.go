@@ -11,6 +11,7 @@ import (
 	"github.com/tsunagu-net/tsunagu/kernel/link"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
 	"github.com/tsunagu-net/tsunagu/kernel/nft"
+	"github.com/tsunagu-net/tsunagu/kernel/trunk"
 )
 
 // Wirer wires the interfaces of Pods on one node. It is safe for use by many goroutines; operations on one sandbox must not overlap,
@@ -27,6 +28,9 @@ type Wirer struct {
 	bridging   sync.Mutex // held while bridges and their ports are made or removed
 	forwarding [2]forwarder
 	guard      *nft.Guard              // which ports of bridges send with which address
+	switching  sync.Mutex              // held while the switch of VLANs is started
+	vlans      *trunk.Switch           // nil until the first VLAN
+	datapath   Datapath                // of VLANs whose network leaves it to the node
 	fault      func(step string) error // of tests: fails after a step
 }
 
@@ -63,6 +67,9 @@ func New(hostNS string, log *slog.Logger) (*Wirer, error) {
 func (w *Wirer) Close() error {
 	w.repeaters.hush("")
 	w.tasks.Wait()
+	if w.vlans != nil {
+		w.vlans.Close()
+	}
 	for {
 		select {
 		case c := <-w.idle:

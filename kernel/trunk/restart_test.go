@@ -59,6 +59,8 @@ func TestTrunkIsGivenBack(t *testing.T) {
 	if !promisc() {
 		t.Error("the trunk was given back with a Pod on it")
 	}
+	n.must(n.sw.Close())
+	n.open()
 	n.must(n.conn.Apply(link.Delete("tsup2")))
 	n.must(n.sw.Prune())
 	n.must(n.sw.Remove(b.port.Index))
@@ -81,8 +83,8 @@ func TestPutMends(t *testing.T) {
 	a, b := n1.pod(120), n2.pod(120)
 	no := false
 	w.must(n1.conn.Apply(link.Set(link.Change{Device: "eth1", Index: n1.trunk.Index, Promisc: &no})))
-	strip(t, n1.ns, n1.trunk.Index)
-	strip(t, n1.ns, a.port.Index)
+	strip(t, n1.ns, "eth1", n1.trunk.Index)
+	strip(t, n1.ns, "tsup1", a.port.Index)
 	b.cannotReach(a)
 	w.must(n1.sw.Put(a.port))
 	b.reaches(a)

@@ -1,6 +1,7 @@
 package trunk_test
 
 import (
+	"os/exec"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -10,12 +11,12 @@ import (
 )
 
 // strip takes every program off an interface, as somebody else might.
-func strip(t *testing.T, ns *netns.Namespace, index int) {
+func strip(t *testing.T, ns *netns.Namespace, name string, index int) {
 	t.Helper()
 	err := ns.Do(func() error {
 		found, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: ebpf.AttachTCXIngress})
 		if err != nil {
-			return err
+			return exec.Command("tc", "filter", "del", "dev", name, "ingress").Run() // a kernel before tcx
 		}
 		for _, x := range found.Programs {
 			p, err := ebpf.NewProgramFromID(x.ID)

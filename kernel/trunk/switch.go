@@ -66,10 +66,17 @@ func (s *Switch) load() error {
 	err = spec.LoadAndAssign(&s.objects, &ebpf.CollectionOptions{MapReplacements: former.maps})
 	if errors.Is(err, ebpf.ErrMapIncompatible) {
 		// Of another version: the ports come back with Put, one by one.
-		return spec.LoadAndAssign(&s.objects, nil)
+		former.attached = nil
+		err = spec.LoadAndAssign(&s.objects, nil)
 	}
-	if err != nil || former.maps == nil {
+	if err != nil {
 		return err
+	}
+	// No program reads this map: what is known of trunks goes with them all the same.
+	for _, p := range []*ebpf.Program{s.objects.TsuFromPod, s.objects.TsuFromTrunk} {
+		if err := p.BindMap(s.objects.TsuTrunk); err != nil {
+			return fmt.Errorf("bind the map of trunks: %w", err)
+		}
 	}
 	if err := s.remember(); err != nil {
 		return err

@@ -17,7 +17,7 @@ NODES   ?= 3
 # Node namespaces, mounts and raw sockets need root; the Go caches stay the user's.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH" GOFLAGS="$(GOFLAGS)")
 
-BINARIES := tsunagu tsunagu-cni tsunagu-agent tsunagu-controller tsunagu-keep
+BINARIES := tsunagu tsunagu-cni tsunagu-agent tsunagu-controller tsunagu-keep tsunagu-vip
 
 .PHONY: help
 help: ## list the targets

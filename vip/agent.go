@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tsunagu-net/tsunagu/kernel/wire"
 	"github.com/tsunagu-net/tsunagu/vip/datagram"
 	"github.com/tsunagu-net/tsunagu/vip/lease"
 )
@@ -20,9 +21,11 @@ import (
 type Agent struct {
 	Config
 	socket  *net.UDPConn
+	doors   []*net.UDPConn // where others ask to be taken in: at the addresses
 	machine *lease.Machine
 	heard   chan lease.Message
 	told    chan func(lease.Instant) lease.Output
+	ended   chan struct{}
 	owns    bool
 	foreign foreign
 }
@@ -54,14 +57,29 @@ func New(c Config) (*Agent, error) {
 		return nil, err
 	}
 	// Nobody may use the address by what a former process allowed.
-	if err := c.Allow(0); err != nil {
+	if err := c.Announcer.Allow(0); err != nil {
 		return nil, err
 	}
-	socket, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(c.Node, c.Port)))
-	if err != nil {
+	a := &Agent{Config: c, machine: machine, heard: make(chan lease.Message, 64), told: make(chan func(lease.Instant) lease.Output), ended: make(chan struct{})}
+	if a.socket, err = wire.ListenUDPHere(netip.AddrPortFrom(c.Node, c.Port)); err != nil {
 		return nil, fmt.Errorf("listen for other control-plane nodes: %w", err)
 	}
-	return &Agent{Config: c, socket: socket, machine: machine, heard: make(chan lease.Message, 64), told: make(chan func(lease.Instant) lease.Output)}, nil
+	for _, at := range c.Addresses {
+		door, err := wire.ListenUDPHere(netip.AddrPortFrom(at, c.Port))
+		if err != nil {
+			a.close()
+			return nil, fmt.Errorf("listen for nodes that want to be taken in: %w", err)
+		}
+		a.doors = append(a.doors, door)
+	}
+	return a, nil
+}
+
+func (a *Agent) close() {
+	a.socket.Close()
+	for _, d := range a.doors {
+		d.Close()
+	}
 }
 
 // first tells whether no agent has run on this node since it booted: the
@@ -80,8 +98,11 @@ func (c *Config) first() (bool, error) {
 // Run takes part until ctx ends; then it lets go at once, so that another node
 // owns within milliseconds.
 func (a *Agent) Run(ctx context.Context) error {
-	defer a.socket.Close()
-	go a.listen()
+	defer a.close()
+	defer close(a.ended)
+	for _, c := range append([]*net.UDPConn{a.socket}, a.doors...) {
+		go a.listen(c)
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -97,7 +118,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			return a.apply(a.machine.Stop(a.Now()))
 		}
 		if err := a.apply(o); err != nil {
-			return errors.Join(err, a.Allow(0))
+			return errors.Join(err, a.Announcer.Allow(0))
 		}
 		timer.Reset(o.Next.Sub(a.Now()))
 	}
@@ -113,13 +134,13 @@ func (a *Agent) apply(o lease.Output) error {
 		until = o.Lease.Until
 	}
 	if o.Lease.Held || a.owns {
-		if err := a.Allow(until); err != nil {
+		if err := a.Announcer.Allow(until); err != nil {
 			return err
 		}
 	}
 	if o.Lease.Held != a.owns {
 		a.owns = o.Lease.Held
-		a.Own(a.owns)
+		a.Announcer.Own(a.owns)
 	}
 	if o.Keep != nil {
 		if err := writeKept(a.keptPath(), *o.Keep); err != nil {
@@ -151,10 +172,10 @@ func (a *Agent) send(m lease.Message) {
 }
 
 // listen reads until the socket is closed.
-func (a *Agent) listen() {
+func (a *Agent) listen(on *net.UDPConn) {
 	b := make([]byte, datagram.Most+1)
 	for {
-		n, from, err := a.socket.ReadFromUDPAddrPort(b)
+		n, from, err := on.ReadFromUDPAddrPort(b)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -170,7 +191,11 @@ func (a *Agent) listen() {
 			a.foreign.tell(a.Log, from.Addr().Unmap(), fmt.Errorf("it calls itself %s: each control-plane node must send from the address that it is named by", m.From.ID))
 			continue
 		}
-		a.heard <- m
+		select {
+		case a.heard <- m:
+		case <-a.ended:
+			return
+		}
 	}
 }
 
@@ -181,6 +206,8 @@ func (a *Agent) do(ctx context.Context, what func(lease.Instant) lease.Output) e
 	case a.told <- func(now lease.Instant) lease.Output { defer close(done); return what(now) }:
 		<-done
 		return nil
+	case <-a.ended:
+		return errors.New("the agent has ended")
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -202,6 +229,25 @@ func (a *Agent) Handover(ctx context.Context, to netip.Addr) error {
 			name = id(to)
 		}
 		o, failed = a.machine.Handover(now, name)
+		return o
+	})
+	return errors.Join(err, failed)
+}
+
+// Remove takes nodes off the list of members; only the owner can. It is begun
+// when Remove returns, and done when the list says so.
+func (a *Agent) Remove(ctx context.Context, nodes ...netip.Addr) error {
+	var failed error
+	err := a.do(ctx, func(now lease.Instant) (o lease.Output) {
+		var ids []lease.ID
+		for _, n := range nodes {
+			if !a.machine.Members.Has(id(n)) {
+				failed = fmt.Errorf("remove %s: it is no member (members: %s)", n, a.machine.Members)
+				return a.machine.Tick(now)
+			}
+			ids = append(ids, id(n))
+		}
+		o, failed = a.machine.Change(now, nil, ids)
 		return o
 	})
 	return errors.Join(err, failed)

@@ -65,6 +65,12 @@ func node(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 7, 0, byte(i)})
 
 func now() lease.Instant { return lease.Instant(fence.Now()) }
 
+// allow is an Announcer of which only Allow is looked at.
+type allow func(lease.Instant) error
+
+func (f allow) Allow(until lease.Instant) error { return f(until) }
+func (allow) Own(bool)                          {}
+
 // run starts a node; stop ends it on purpose.
 func (s *site) run(t *testing.T, i int, change func(*Config)) (a *Agent, stop func()) {
 	t.Helper()
@@ -73,8 +79,8 @@ func (s *site) run(t *testing.T, i int, change func(*Config)) (a *Agent, stop fu
 		s.dirs[me] = t.TempDir()
 	}
 	c := Config{
-		Node: me, Weight: 1, Key: s.key, StateDir: s.dirs[me], RunDir: s.dirs[me], Now: now, Own: func(bool) {}, Log: slog.New(slog.DiscardHandler),
-		Allow: func(until lease.Instant) error {
+		Node: me, Weight: 1, Key: s.key, StateDir: s.dirs[me], RunDir: s.dirs[me], Now: now, Log: slog.New(slog.DiscardHandler),
+		Announcer: allow(func(until lease.Instant) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			at := now()
@@ -86,7 +92,7 @@ func (s *site) run(t *testing.T, i int, change func(*Config)) (a *Agent, stop fu
 				}
 			}
 			return nil
-		},
+		}),
 	}
 	change(&c)
 	err := s.ns.Do(func() (err error) { a, err = New(c); return err })

@@ -37,14 +37,24 @@ type Config struct {
 	// StateDir is where the list of members is kept over reboots; RunDir is
 	// lost with one.
 	StateDir, RunDir string
-	// Allow lets the addresses be used until then (kernel/fence).
-	Allow func(until lease.Instant) error
-	// Own hears that this node owns (until further notice), or not any more,
-	// after Allow was told. It must not block.
-	Own func(owns bool)
+	// Addresses are those that are owned. Who asks to be taken in may ask there.
+	Addresses []netip.Addr
+	Announcer Announcer
 	// Now is the node's time (CLOCK_BOOTTIME).
 	Now func() lease.Instant
 	Log *slog.Logger
+}
+
+// Announcer makes the network send what is for the addresses to this node, and
+// only while it owns. There is one of each way to do that: vip/segment does it
+// with ARP and neighbour discovery.
+type Announcer interface {
+	// Allow lets the addresses be used until then, or no more if that has
+	// passed, whatever becomes of this process (kernel/fence).
+	Allow(until lease.Instant) error
+	// Own hears that this node owns (until further notice), or not any more,
+	// after Allow was told. It must not block.
+	Own(owns bool)
 }
 
 func (c *Config) check() error {
@@ -53,10 +63,13 @@ func (c *Config) check() error {
 		return fmt.Errorf("vip: the node's own address %s is none that other nodes reach", c.Node)
 	case c.StateDir == "" || c.RunDir == "":
 		return errors.New("vip: a directory for state and one for run-time files are needed")
-	case c.Allow == nil || c.Own == nil || c.Now == nil || c.Log == nil:
-		return errors.New("vip: fence, follower, clock and log are needed")
+	case c.Announcer == nil || c.Now == nil || c.Log == nil:
+		return errors.New("vip: announcer, clock and log are needed")
 	}
 	for _, p := range slices.Concat(c.Peers, c.Join) {
+		if p == c.Node && !slices.Contains(c.Peers, p) {
+			return fmt.Errorf("vip: node %s cannot ask itself to be taken in", p)
+		}
 		if !p.IsValid() || p.Is4() != c.Node.Is4() {
 			return fmt.Errorf("vip: peer %s is not of the address family of the node's own address %s", p, c.Node)
 		}
@@ -68,6 +81,12 @@ func (c *Config) check() error {
 		c.Timing = lease.Default
 	}
 	return nil
+}
+
+// Known tells whether the node has been a member before.
+func (c *Config) Known() (bool, error) {
+	_, known, err := readKept(c.keptPath())
+	return known, err
 }
 
 func (c *Config) keptPath() string { return filepath.Join(c.StateDir, "members.json") }

@@ -39,12 +39,13 @@ type side struct {
 	arp, ipv4, ipv6 int32
 	nd              int32 // the type of the neighbour discovery message that has it as its target
 	counter         int32
+	announced       bool // lets announcements of others pass
 }
 
 // On the way in it is whom the frame is for, on the way out whom it is from.
 var (
-	inbound  = side{"tsu_fence_in", arpTarget, ipv4Dst, ipv6Dst, solicitation, 0}
-	outbound = side{"tsu_fence_out", arpSender, ipv4Source, ipv6Source, advertisement, 1}
+	inbound  = side{"tsu_fence_in", arpTarget, ipv4Dst, ipv6Dst, solicitation, 0, true}
+	outbound = side{"tsu_fence_out", arpSender, ipv4Source, ipv6Source, advertisement, 1, false}
 )
 
 // Places on the stack. Keys of both families are 16 bytes; IPv4 is mapped into
@@ -90,6 +91,12 @@ func program(s side, guarded, until, dropped *ebpf.Map) *ebpf.ProgramSpec {
 		asm.JNE.Imm(asm.R7, etherARP, "pass"),
 	)
 	code = append(code, load(s.arp, lastAt, 4)...)
+	if s.announced {
+		// The owner's announcement has the address as its target, too, and
+		// is for everybody's neighbour table.
+		code = append(code, load(arpSender, byteAt, 4)...)
+		code = append(code, asm.LoadMem(asm.R8, asm.RFP, byteAt, asm.Word), asm.LoadMem(asm.R9, asm.RFP, lastAt, asm.Word), asm.JEq.Reg(asm.R8, asm.R9, "pass"))
+	}
 	code = append(code, asm.Ja.Label("look"))
 	code = append(code, labelled("ipv4", load(s.ipv4, lastAt, 4))...)
 	code = append(code, asm.Ja.Label("look"))

@@ -2,6 +2,7 @@ package link
 
 import (
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,10 +14,24 @@ type AddressOptions struct {
 	NoPrefixRoute bool
 	// Detect makes the kernel look for duplicates of an IPv6 address first; it is Tentative meanwhile (RFC 4862 clause 5.4).
 	Detect bool
+	// Valid is after which time the kernel removes the address by itself, in whole seconds; 0 is never.
+	Valid time.Duration
+	// Aside keeps the address from being chosen as a source for other hosts: it has the scope of the host (IPv4), or is deprecated from
+	// the start (IPv6, RFC 4862 clause 5.5.4).
+	Aside bool
 }
 
 // AddAddress puts an address on an interface.
 func AddAddress(device string, index int, p netip.Prefix, o AddressOptions) Op {
+	return putAddress("add address ", device, index, p, o, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+}
+
+// PutAddress is AddAddress, or prolongs the life of the address that is there.
+func PutAddress(device string, index int, p netip.Prefix, o AddressOptions) Op {
+	return putAddress("put address ", device, index, p, o, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+}
+
+func putAddress(what, device string, index int, p netip.Prefix, o AddressOptions, how uint16) Op {
 	flags := uint32(unix.IFA_F_PERMANENT)
 	if p.Addr().Is6() && !o.Detect {
 		flags |= unix.IFA_F_NODAD
@@ -25,10 +40,31 @@ func AddAddress(device string, index int, p netip.Prefix, o AddressOptions) Op {
 		flags |= unix.IFA_F_NOPREFIXROUTE
 	}
 	m := addressMessage(index, p)
+	if o.Aside && p.Addr().Is4() {
+		m[3] = unix.RT_SCOPE_HOST
+	}
+	if o.Valid > 0 || o.Aside {
+		valid, preferred := forever, forever
+		if o.Valid > 0 {
+			flags &^= unix.IFA_F_PERMANENT
+			valid = uint32(max(1, o.Valid/time.Second))
+			preferred = valid
+		}
+		if o.Aside {
+			preferred = 0
+		}
+		var life message // struct ifa_cacheinfo
+		for _, v := range []uint32{preferred, valid, 0, 0} {
+			life = append32(life, v)
+		}
+		m.attr(unix.IFA_CACHEINFO, life)
+	}
 	m.u32(unix.IFA_FLAGS, flags)
-	return Op{what: "add address " + p.String(), device: device, typ: unix.RTM_NEWADDR,
-		flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, body: m}
+	return Op{what: what + p.String(), device: device, typ: unix.RTM_NEWADDR, flags: how, body: m}
 }
+
+// forever is INFINITY_LIFE_TIME of the kernel.
+const forever = ^uint32(0)
 
 // DeleteAddress takes an address off an interface.
 func DeleteAddress(device string, index int, p netip.Prefix) Op {

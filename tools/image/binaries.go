@@ -10,7 +10,7 @@ import (
 
 // binaries are the commands in the image; tsunagu-cni is there for the agent
 // to copy to the node.
-var binaries = []string{"tsunagu", "tsunagu-agent", "tsunagu-cni", "tsunagu-controller", "tsunagu-keep"}
+var binaries = []string{"tsunagu", "tsunagu-agent", "tsunagu-cni", "tsunagu-controller", "tsunagu-keep", "tsunagu-vip"}
 
 // build says what the binaries are built from and for.
 type build struct{ root, version, arch string }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -107,7 +108,12 @@ func New(now Instant, c Config) (*Machine, error) {
 		return nil, fmt.Errorf("weight %d: must be 0 (a witness, which never owns) or more", c.Health.Weight)
 	}
 	m := &Machine{Config: c, peers: map[ID]peer{}, random: rand.New(rand.NewPCG(c.Seed, c.Start)), nextDue: now, helloAt: now,
-		seen: max(c.Floor, c.Members.Version.Epoch), joining: len(c.Members.In) == 0}
+		seen: max(c.Floor, c.Members.Version.Epoch), joining: !c.Members.Has(c.Self)}
+	for _, id := range c.Members.All() {
+		if m.joining && !slices.Contains(m.Contacts, id) {
+			m.Contacts = append(m.Contacts, id)
+		}
+	}
 	if !c.First {
 		m.mute = now.Add(c.Timing.longest())
 	}
@@ -169,11 +175,25 @@ type Status struct {
 	Epoch    uint64
 	Health   Health
 	Lag      time.Duration // how late the node's own ticks are
+	// Joining tells that the node asks to be taken in.
+	Joining bool
+	// Peers are the other nodes that were heard of.
+	Peers map[ID]PeerStatus
+}
+
+// PeerStatus is what is known of another node.
+type PeerStatus struct {
+	Health Health
+	// Silent is how long ago it was heard.
+	Silent time.Duration
 }
 
 // Status tells how things are.
 func (m *Machine) Status(now Instant) Status {
-	s := Status{Lease: m.lease(now), Members: m.Members, Epoch: m.seen, Health: m.Health, Lag: m.late}
+	s := Status{Lease: m.lease(now), Members: m.Members, Epoch: m.seen, Health: m.Health, Lag: m.late, Joining: m.joining, Peers: map[ID]PeerStatus{}}
+	for id, p := range m.peers {
+		s.Peers[id] = PeerStatus{Health: p.health, Silent: now.Sub(p.heard)}
+	}
 	if m.promise.lasts(now) {
 		s.Promised = m.promise.to.ID
 	}

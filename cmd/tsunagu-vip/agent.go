@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/tsunagu-net/tsunagu/kernel/clock"
+	"github.com/tsunagu-net/tsunagu/vip"
+	"github.com/tsunagu-net/tsunagu/vip/lease"
+	"github.com/tsunagu-net/tsunagu/vip/proxy"
+	"github.com/tsunagu-net/tsunagu/vip/segment"
+)
+
+// node is what runs on this node.
+type node struct {
+	options
+	log     *slog.Logger
+	place   segment.Place
+	segment *segment.Segment
+	agent   *vip.Agent // nil on a worker
+	proxy   *proxy.Proxy
+	check   *proxy.Checker
+	counts  *counts
+}
+
+// run puts the parts together and works until ctx ends.
+func run(ctx context.Context, o options, log *slog.Logger) (err error) {
+	n := &node{options: o, log: log, check: proxy.NewChecker(), counts: &counts{}}
+	for _, dir := range []string{o.stateDir, o.runDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make folder: %w", err)
+		}
+	}
+	// The parts below follow inner; the address goes first, then they end.
+	inner, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	if len(o.addresses) > 0 {
+		if err := n.own(ctx); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, n.segment.Close()) }()
+	}
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer end()
+	if err := n.serve(inner, &parts); err != nil {
+		return err
+	}
+	if err := n.lead(inner, &parts); err != nil {
+		return err
+	}
+	if n.agent == nil {
+		<-ctx.Done()
+		return nil
+	}
+	parts.Go(func() { n.watch(inner) })
+	return n.agent.Run(ctx)
+}
+
+// own prepares this node to have the addresses.
+func (n *node) own(ctx context.Context) error {
+	place, err := segment.Locate(n.device, n.addresses)
+	if err != nil {
+		return err
+	}
+	if n.options.node.IsValid() {
+		place.Own = n.options.node
+	}
+	if !place.Own.IsValid() {
+		return fmt.Errorf("interface %s has no address of the family of %s: name one under which the other nodes reach this one (--node-address)", place.Interface, n.addresses[0])
+	}
+	for _, a := range place.Outside {
+		n.log.Warn("the address is outside the interface's subnets: only hosts that have a route to it will ask for it there", "address", a, "interface", place.Interface)
+	}
+	n.place = place
+	key, err := secret(ctx, n.keyFiles, n.log)
+	if err != nil {
+		return err
+	}
+	if n.segment, err = segment.Open(segment.Config{Interface: place.Interface, Addresses: n.addresses, Log: n.log}); err != nil {
+		return err
+	}
+	c := vip.Config{Node: place.Own, Port: n.port, Timing: n.timing, Weight: n.weight, Preempt: n.preempt, Key: key, StateDir: n.stateDir, RunDir: n.runDir,
+		Addresses: n.addresses, Announcer: counted{n.segment, n.counts}, Now: func() lease.Instant { return lease.Instant(clock.Boot()) }, Log: n.log}
+	if err = n.begin(ctx, &c); err == nil {
+		n.agent, err = vip.New(c)
+	}
+	if err != nil {
+		return errors.Join(err, n.segment.Close())
+	}
+	return nil
+}
+
+func (n *node) begin(ctx context.Context, c *vip.Config) error {
+	nic, err := net.InterfaceByName(n.place.Interface)
+	if err != nil {
+		return fmt.Errorf("look at interface %s: %w", n.place.Interface, err)
+	}
+	return membership(ctx, n.options, c, nic.Index, nic.HardwareAddr, n.log)
+}
+
+// How often this node's API server is asked, and how many times in a row it may fail.
+const (
+	healthInterval = 250 * time.Millisecond
+	healthFailures = 2
+)
+
+// watch tells the lease whether the node would serve well.
+func (n *node) watch(ctx context.Context) {
+	tick := time.NewTicker(healthInterval)
+	defer tick.Stop()
+	failures, was := healthFailures, false
+	for first := true; ; first = false {
+		if n.health != "none" {
+			if err := n.check.Ready(ctx, n.health); err == nil {
+				failures = 0
+			} else if failures++; failures == healthFailures {
+				n.log.Warn("this node's API server is not ready", "err", err)
+			}
+		} else {
+			failures = 0
+		}
+		ready := failures < healthFailures && n.segment.Up()
+		if ready != was || first {
+			was = ready
+			n.counts.ready.Store(ready)
+			if err := n.agent.SetReady(ctx, ready); err != nil {
+				return
+			}
+			n.log.Info("health of this node", "ready", ready)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// lead runs the proxy.
+func (n *node) lead(ctx context.Context, parts *sync.WaitGroup) error {
+	if n.options.proxy == "" {
+		return nil
+	}
+	p, err := proxy.New(n.check, filepath.Join(n.stateDir, "servers.json"), n.log)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", n.options.proxy)
+	if err != nil {
+		return fmt.Errorf("listen for this node's programs: %w", err)
+	}
+	n.proxy = p
+	if err := n.knowServers(); err != nil {
+		return err
+	}
+	parts.Go(func() { p.Watch(ctx) })
+	parts.Go(func() { n.followServers(ctx) })
+	parts.Go(func() {
+		if err := p.Serve(ctx, l); err != nil {
+			n.log.Error("lead connections to API servers", "err", err)
+		}
+	})
+	return nil
+}

@@ -1,0 +1,39 @@
+// Command tsunagu-vip keeps the control plane's address on one of its nodes, and an API server within reach of each.
+//
+// It needs no API server, no Service and no CNI to start, and has no credential for any. Start at run in agent.go.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	o, err := parse(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "tsunagu-vip:", err)
+		os.Exit(2)
+	case o.version:
+		fmt.Println("tsunagu-vip", version)
+		return
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: o.logLevel}))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, log); err != nil {
+		log.Error("tsunagu-vip ends", "err", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,66 @@
+package control
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tsunagu-net/tsunagu/vip/lease"
+	"github.com/tsunagu-net/tsunagu/vip/proxy"
+)
+
+// SocketName is the socket's name in the run-time folder.
+const SocketName = "vip.sock"
+
+// Status is how a node sees things.
+type Status struct {
+	Node      string   `json:"node"`
+	Addresses []string `json:"addresses"`
+	Interface string   `json:"interface"`
+	// Owns tells that this node has the addresses, Owner who has them as far as
+	// it knows, "" for nobody.
+	Owns    bool   `json:"owns"`
+	Owner   string `json:"owner"`
+	Epoch   uint64 `json:"epoch"`
+	Joining bool   `json:"joining,omitempty"`
+	Members []Node `json:"members"`
+	// Leaving is set during a change of the members.
+	Changing bool           `json:"changing,omitempty"`
+	LagMS    float64        `json:"lagMilliseconds"`
+	Servers  []proxy.Status `json:"servers,omitempty"`
+	Version  string         `json:"version"`
+}
+
+// Node is a member.
+type Node struct {
+	Address string `json:"address"`
+	Self    bool   `json:"self,omitempty"`
+	Ready   bool   `json:"ready"`
+	Weight  int    `json:"weight"`
+	// SilentMS is how long ago the node was heard, less than 0 for never.
+	SilentMS float64 `json:"silentMilliseconds"`
+}
+
+// Describe puts the lease's view into words.
+func Describe(node netip.Addr, s lease.Status) Status {
+	v := Status{Node: node.String(), Owns: s.Lease.Held, Owner: string(s.Promised), Epoch: s.Epoch, Joining: s.Joining,
+		Changing: len(s.Members.Out) > 0, LagMS: milliseconds(s.Lag), Members: []Node{}}
+	if v.Owns {
+		v.Owner = v.Node
+	}
+	for _, id := range s.Members.All() {
+		m := Node{Address: string(id), SilentMS: -1}
+		if p, ok := s.Peers[id]; ok {
+			m.Ready, m.Weight, m.SilentMS = p.Health.Ready, p.Health.Weight, milliseconds(p.Silent)
+		}
+		if string(id) == v.Node {
+			m = Node{Address: v.Node, Self: true, Ready: s.Health.Ready, Weight: s.Health.Weight}
+		}
+		v.Members = append(v.Members, m)
+	}
+	slices.SortFunc(v.Members, func(a, b Node) int { return strings.Compare(a.Address, b.Address) })
+	return v
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -85,11 +85,10 @@ func (s Bridge) vlans() *link.PortVLANs {
 		return nil
 	}
 	p := link.PortVLANs{Native: cmp.Or(s.VLAN, defaultVLAN)}
-	bare := []link.VLANs{{From: p.Native, To: p.Native}}
-	if s.PreserveDefaultVLAN {
-		bare = append(bare, link.VLANs{From: defaultVLAN, To: defaultVLAN})
+	if s.PreserveDefaultVLAN && p.Native != defaultVLAN {
+		p.Bare = []link.VLANs{{From: defaultVLAN, To: defaultVLAN}}
 	}
-	p.Bare = merged(bare)
+	p.Bare = append(p.Bare, link.VLANs{From: p.Native, To: p.Native})
 	p.Tagged = without(s.Trunk, p.Native)
 	if s.PreserveDefaultVLAN {
 		p.Tagged = without(p.Tagged, defaultVLAN)
@@ -127,9 +126,9 @@ func (s Bridge) portOps(device string, index int) []link.Op {
 	if v.Native != defaultVLAN && !s.PreserveDefaultVLAN {
 		ops = append(ops, link.DeletePortVLANs(device, index, link.VLANs{From: defaultVLAN, To: defaultVLAN}).Forgiving())
 	}
-	ops = append(ops, link.AddPortVLANs(device, index, true, link.VLANs{From: v.Native, To: v.Native}))
+	ops = append(ops, link.AddPortVLANs(device, index, link.Native, link.VLANs{From: v.Native, To: v.Native}))
 	if len(v.Tagged) > 0 {
-		ops = append(ops, link.AddPortVLANs(device, index, false, v.Tagged...))
+		ops = append(ops, link.AddPortVLANs(device, index, link.Tagged, v.Tagged...))
 	}
 	return ops
 }
@@ -147,7 +146,7 @@ func (s Bridge) carry(t *transaction, uplink link.Link) error {
 	if len(want) == 0 {
 		return nil
 	}
-	return t.node.Apply(link.AddPortVLANs(uplink.Name, uplink.Index, false, want...))
+	return t.node.Apply(link.AddPortVLANs(uplink.Name, uplink.Index, link.Tagged, want...))
 }
 
 // gatewayPrefixName begins the names of our ports by which the node is in a VLAN of a bridge.

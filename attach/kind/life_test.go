@@ -13,6 +13,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,14 +29,24 @@ func everyKind(w *world, p *netns.Namespace, n int) []Attachment {
 	ip := func(v4, v6 string) []string {
 		return []string{fmt.Sprintf(v4, n/200, n%200+2), fmt.Sprintf(v6, n+2)}
 	}
-	return []Attachment{
+	as := []Attachment{
 		w.attach(p, "lo", w.spec("loopback", `{}`)),
 		w.attach(p, "eth0", w.spec("pod", `{}`), ip("10.244.%d.%d/16", "fd00:244::%x/64")...),
 		w.attach(p, "net1", w.spec("macvlan", `{"master":"up1"}`), fmt.Sprintf("192.168.%d.%d/16", 10+n/200, n%200+2), fmt.Sprintf("fd00:10::%x/64", n+2)),
-		w.attach(p, "net2", w.spec("bridge", `{"bridge":"br-all","uplink":"up2"}`), ip("172.16.%d.%d/16", "fd00:11::%x/64")...),
+		w.attach(p, "net2", w.spec("bridge", `{"bridge":"br-all","uplink":"up2","macspoofchk":true}`), ip("172.16.%d.%d/16", "fd00:11::%x/64")...),
 		w.attach(p, "net3", w.spec("ptp", `{}`), ip("10.9.%d.%d/16 via 10.9.255.254", "fd00:9::%x/64 via fd00:9::ffff:1")...),
+		w.attach(p, "net6", w.spec("macvlan", `{"master":"net3","linkInContainer":true}`), ip("10.12.%d.%d/16", "fd00:12::%x/64")...),
+		w.attach(p, "net7", w.spec("tap", `{"multiQueue":true,"group":107}`), ip("10.13.%d.%d/16", "fd00:13::%x/64")...),
 	}
+	for i, kind := range moreKinds {
+		as = append(as, w.attach(p, fmt.Sprintf("net%d", 20+i), w.spec(kind[0], strings.ReplaceAll(kind[1], "$N", strconv.Itoa(n+2))),
+			ip(fmt.Sprintf("10.%d.%%d.%%d/16", 20+i), fmt.Sprintf("fd00:%d::%%x/64", 20+i))...))
+	}
+	return as
 }
+
+// moreKinds are types and configurations for kernels that have all modules; $N is another number for each Pod.
+var moreKinds [][2]string
 
 // device makes a pair of links on the node for a host-device; the other end is in the outside machine.
 func (w *world) device(name string) {
@@ -272,6 +283,7 @@ func (w *world) routes() int {
 func TestCheckNamesTheFirstDifference(t *testing.T) {
 	w := newWorld(t)
 	no := false
+	var p *netns.Namespace
 	for name, c := range map[string]struct {
 		ifName string
 		damage func(pod *link.Conn, in link.Link, r Record) error
@@ -297,6 +309,23 @@ func TestCheckNamesTheFirstDifference(t *testing.T) {
 			end, err := w.conn.ByName(r.HostIf)
 			return errors.Join(err, w.conn.Apply(link.DeleteRoute(r.HostIf, link.Route{Index: end.Index, Dst: r.HostRoutes[0]})))
 		}, "node's route"},
+		"guard": {"net2", func(_ *link.Conn, _ link.Link, r Record) error { return w.wirer.guard.Forget(r.HostIf) }, "MAC spoof check"},
+		"hairpin": {"net2", func(_ *link.Conn, _ link.Link, r Record) error {
+			end, err := w.conn.ByName(r.HostIf)
+			return errors.Join(err, w.conn.Apply(link.SetPort(r.HostIf, end.Index, link.PortOptions{Hairpin: true})))
+		}, "hairpin mode"},
+		"isolation": {"net2", func(_ *link.Conn, _ link.Link, r Record) error {
+			end, err := w.conn.ByName(r.HostIf)
+			return errors.Join(err, w.conn.Apply(link.SetPort(r.HostIf, end.Index, link.PortOptions{Isolated: true})))
+		}, "isolation"},
+		"another kind": {"net7", func(c *link.Conn, l link.Link, _ Record) error {
+			return c.Apply(link.Delete("net7"), link.NewVeth(link.End{Name: "net7", MAC: l.MAC, MTU: l.MTU}, link.End{Name: "x7"}))
+		}, "kind of link is veth"},
+		"mode": {"net1", func(c *link.Conn, l link.Link, _ Record) error {
+			up1, err := w.conn.ByName("up1")
+			return errors.Join(err, c.Apply(link.Delete("net1")),
+				w.conn.Apply(link.NewMacvlan(link.End{Name: "net1", MAC: l.MAC, MTU: l.MTU, NS: p}, link.Macvlan{Parent: up1.Index, Mode: "private"})))
+		}, "mode is private"},
 		"bridge": {"net2", func(_ *link.Conn, _ link.Link, r Record) error {
 			end, err := w.conn.ByName(r.HostIf)
 			none := 0
@@ -304,7 +333,7 @@ func TestCheckNamesTheFirstDifference(t *testing.T) {
 		}, "br-all"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := w.pod()
+			p = w.pod()
 			wired := w.wire(p, everyKind(w, p, 0)...)
 			w.must(w.wirer.Check(context.Background(), p.Path(), wired))
 			pod := w.dial(p)

@@ -30,13 +30,19 @@ type PortVLANs struct {
 	Tagged []VLANs `json:"tagged,omitempty"`
 }
 
-// AddPortVLANs lets VLANs through at a port: tagged, or native, which is one without a tag in both directions.
-func AddPortVLANs(device string, index int, native bool, v ...VLANs) Op {
-	var flags uint16
-	if native {
-		flags = nl.BRIDGE_VLAN_INFO_PVID | nl.BRIDGE_VLAN_INFO_UNTAGGED
-	}
-	return Op{what: fmt.Sprintf("let VLAN %v through", v), device: device, typ: unix.RTM_SETLINK, body: portMessage(index, flags, v)}
+// Tagging says how frames of a VLAN pass a port.
+type Tagging uint16
+
+// Frames leave with a tag, or without one (Bare); those that come without one belong to the Native VLAN, of which there is one.
+const (
+	Tagged Tagging = 0
+	Bare   Tagging = nl.BRIDGE_VLAN_INFO_UNTAGGED
+	Native Tagging = nl.BRIDGE_VLAN_INFO_PVID | nl.BRIDGE_VLAN_INFO_UNTAGGED
+)
+
+// AddPortVLANs lets VLANs through at a port.
+func AddPortVLANs(device string, index int, as Tagging, v ...VLANs) Op {
+	return Op{what: fmt.Sprintf("let VLAN %v through", v), device: device, typ: unix.RTM_SETLINK, body: portMessage(index, uint16(as), v)}
 }
 
 // DeletePortVLANs keeps VLANs out of a port.

@@ -97,7 +97,7 @@ func (s *Server) attach(ctx context.Context, r *request, pod Pod) (kind.Wired, e
 	began = s.stage("ADD", "plan", began)
 	record := Record{
 		ContainerID: r.ContainerID, State: Wiring, Since: time.Now(), NetNS: r.NetNS, NetNSID: ns.ID(),
-		Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID, Network: r.network, Ports: ports,
+		Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID, Network: r.network, Ports: ports, Chains: chainsOf(plan),
 	}
 	for _, one := range plan {
 		record.Intended = append(record.Intended, one.sel.IfName)
@@ -132,6 +132,9 @@ func (s *Server) make(ctx context.Context, record Record, plan []planned, pod Po
 		if err := s.evade(ctx, record, plan, inUse, try); err != nil {
 			return record, err
 		}
+	}
+	if record, err = s.chain(ctx, record); err != nil {
+		return record, err
 	}
 	if slices.ContainsFunc(plan, planned.leased) {
 		if record, err = s.leaseAll(ctx, record, plan, pod); err != nil {

@@ -4,11 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
-	"slices"
 	"strings"
 
+	"github.com/tsunagu-net/tsunagu/attach/chained"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/ipam"
 )
@@ -22,6 +21,8 @@ type Network struct {
 	// MAC and MTU are those of a chained tuning; they come before Spec's.
 	MAC net.HardwareAddr
 	MTU int
+	// Steps are the plugins behind the first of the list, in order.
+	Steps []Step
 	// Name is that of the configuration, or of the definition when it has none.
 	Name string
 	// IPAM is where addresses come from; zero for a network without.
@@ -60,14 +61,12 @@ func ParseDefinition(d Definition) (Network, error) {
 			return n, refusef(ReasonBadConfig, `add "type", one of `+strings.Join(kind.Names(), ", "), `%s: spec.config has no "type"`, where)
 		case i == 0:
 			err = n.first(p)
-		case p.Type == "tuning":
-			err = n.tune(p)
-		case p.Type == "portmap", p.Type == "bandwidth", p.Type == "firewall", p.Type == "sbr", p.Type == "vrf":
-			err = refusef(ReasonUnknownPlugin, "remove it from the list", "type %q is not built in as a chained plugin", p.Type)
+		case chained.Known(p.Type):
+			err = n.step(p)
 		case kind.Known(p.Type):
 			err = refusef(ReasonBadConfig, "make two definitions, a Pod can select both", "type %q makes a second interface, only the first of a list may", p.Type)
 		default:
-			err = refusef(ReasonUnknownPlugin, "remove it from the list; built in as chained is tuning", "type %q is not built in as a chained plugin", p.Type)
+			err = refusef(ReasonUnknownPlugin, "remove it from the list; built in as chained: "+strings.Join(chained.Names(), ", "), "type %q is not built in as a chained plugin", p.Type)
 		}
 		if err != nil {
 			r := *refused(err)
@@ -147,36 +146,15 @@ func (n *Network) first(p pluginConfig) (err error) {
 	return err
 }
 
-// tuningPassed are keys of CNI itself that tuning has too, and those that ask for nothing by themselves.
-var tuningPassed = []string{"type", "name", "cniVersion", "capabilities", "dataDir"}
-
-// tune reads a chained tuning: mac and mtu are properties of the interface here, the rest is refused by name. An address asked for in
-// the Pod's annotation needs no tuning at all.
-func (n *Network) tune(p pluginConfig) error {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(p.raw, &fields); err != nil {
+// step reads a plugin behind the first. What tuning sets an interface has from the start, when it is made here.
+func (n *Network) step(p pluginConfig) error {
+	spec, err := chained.Parse(p.Type, p.raw)
+	if err != nil {
 		return err
 	}
-	for _, field := range slices.Sorted(maps.Keys(fields)) {
-		value := fields[field]
-		var err error
-		switch {
-		case slices.Contains(tuningPassed, field), empty(value):
-		case field == "mac":
-			var text string
-			if err = json.Unmarshal(value, &text); err == nil {
-				n.MAC, err = kind.ParseMAC(text)
-			}
-		case field == "mtu":
-			if err = json.Unmarshal(value, &n.MTU); err == nil && n.MTU != 0 && (n.MTU < 68 || n.MTU > 65535) {
-				err = fmt.Errorf("%d is not an MTU, it is 68 to 65535", n.MTU)
-			}
-		default:
-			return refusef("UnsupportedOption", fmt.Sprintf("remove %q from the network's configuration", field), "tuning configuration: %q is not supported", field)
-		}
-		if err != nil {
-			return refusef(ReasonBadConfig, "correct the network's configuration", "tuning configuration: %q: %v", field, err)
-		}
+	if t, ok := spec.(chained.Tuning); ok {
+		n.MAC, n.MTU = t.MAC, t.MTU
 	}
+	n.Steps = append(n.Steps, Step{Type: p.Type, Raw: p.raw, Chained: spec})
 	return nil
 }

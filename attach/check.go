@@ -26,5 +26,8 @@ func (s *Server) check(ctx context.Context, r *request) error {
 			Message: fmt.Sprintf("network namespace %s is not the one that sandbox %.13s was attached in", r.NetNS, r.ContainerID),
 			Fix:     "delete the Pod; its replacement is attached"}
 	}
-	return s.Wirer.Check(ctx, r.NetNS, record.Interfaces)
+	if err := s.Wirer.Check(ctx, r.NetNS, record.Interfaces); err != nil {
+		return err
+	}
+	return s.checkChains(ctx, record)
 }

@@ -73,7 +73,7 @@ func (s *Server) remove(ctx context.Context, record Record, path string) error {
 		errs = append(errs, s.Ports.Delete(ctx, record.ContainerID))
 	}
 	began = s.stage("DEL", "ports", began)
-	errs = append(errs, s.releaseLeases(ctx, record))
+	errs = append(errs, s.releaseLeases(ctx, record), s.unchain(ctx, record, path))
 	if err := s.unwire(ctx, path, record); err != nil {
 		return errors.Join(append(errs, err)...)
 	}

@@ -47,6 +47,8 @@ type Record struct {
 	Intended   []string           `json:"intended,omitempty"`
 	Interfaces []kind.Wired       `json:"interfaces,omitempty"`
 	Ports      []hostport.Mapping `json:"ports,omitempty"`
+	// Chains are the steps behind the first plugin of an interface's list, by interface.
+	Chains map[string]chainRecord `json:"chains,omitempty"`
 	// DNS are the resolvers that networks come with, by interface.
 	DNS map[string]ipam.DNS `json:"dns,omitempty"`
 	// Held are the addresses of the interfaces, and by what right (ipam.Rights), in case that the log of addresses is lost.

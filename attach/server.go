@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tsunagu-net/tsunagu/attach/chained"
 	"github.com/tsunagu-net/tsunagu/attach/hostport"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/attach/shimrpc"
@@ -63,9 +64,11 @@ type Config struct {
 	Addresses   Addresses
 	Claims      Claims
 	Wirer       Wirer
-	Ports       Ports
-	Events      Events
-	Statuses    Statuses
+	// Chained may be nil: then it is a chained.Runner.
+	Chained  Chained
+	Ports    Ports
+	Events   Events
+	Statuses Statuses
 	// Elsewhere may be nil: then nobody is told that nodes give the same addresses.
 	Elsewhere Elsewhere
 	// Leases may be nil: then networks of ipam type dhcp are refused.
@@ -131,6 +134,9 @@ func New(c Config) (*Server, error) {
 		records: records, loans: loans,
 		wirings: make(chan struct{}, mostWirings), unwirings: make(chan struct{}, mostWirings), disturbed: make(chan struct{}, 1),
 		spared: map[string]bool{}, suspects: map[string]time.Time{},
+	}
+	if c.Chained == nil {
+		s.Chained = &chained.Runner{}
 	}
 	if c.Leases == nil {
 		s.Leases = noLeases{}

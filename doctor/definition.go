@@ -28,6 +28,8 @@ type plugin struct {
 	Master string          `json:"master"`
 	Uplink string          `json:"uplink"`
 	Device string          `json:"device"`
+	Trunk  string          `json:"trunk"`
+	VLAN   int             `json:"vlan"`
 	IPAM   json.RawMessage `json:"ipam"`
 }
 
@@ -146,6 +148,9 @@ func DescribeDefinition(d *nadv1.NetworkAttachmentDefinition) (Description, erro
 	}
 	first := plugins[0]
 	about := Description{Kind: first.Type, Interface: cmp.Or(first.Master, first.Uplink, first.Device), Subnets: []string{}}
+	if first.Trunk != "" {
+		about.Interface = fmt.Sprintf("%s.%d", first.Trunk, first.VLAN)
+	}
 	config, err := ipam.ParseConfig(first.IPAM)
 	if err != nil {
 		return about, err

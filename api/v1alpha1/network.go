@@ -21,6 +21,8 @@ const ConditionReady = "Ready"
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.spec.attachment.kind`
 // +kubebuilder:printcolumn:name="Interface",type=string,JSONPath=`.spec.reach.interface`
+// +kubebuilder:printcolumn:name="Trunk",type=string,priority=1,JSONPath=`.spec.reach.trunk`
+// +kubebuilder:printcolumn:name="VLAN",type=integer,priority=1,JSONPath=`.spec.reach.vlan`
 // +kubebuilder:printcolumn:name="Subnets",type=string,JSONPath=`.status.subnets`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Namespaces",type=integer,JSONPath=`.status.namespaces`
@@ -40,6 +42,9 @@ type Network struct {
 // +kubebuilder:validation:XValidation:rule="!(self.attachment.kind in ['macvlan','host-device']) || (has(self.reach) && has(self.reach.interface))",message="attachment kind macvlan and host-device need reach.interface: the node's interface that is on the segment"
 // +kubebuilder:validation:XValidation:rule="self.attachment.kind != 'ptp' || !has(self.reach) || !has(self.reach.interface)",message="attachment kind ptp is routed and has no uplink: leave reach.interface out, or use kind bridge or macvlan"
 // +kubebuilder:validation:XValidation:rule="self.attachment.kind != 'ptp' || (has(self.subnets) && self.subnets.size() > 0)",message="attachment kind ptp is routed and needs subnets"
+// +kubebuilder:validation:XValidation:rule="!has(self.reach) || !has(self.reach.trunk) || self.attachment.kind == 'bridge'",message="a VLAN of a trunk is attached by kind bridge"
+// +kubebuilder:validation:XValidation:rule="!has(self.reach) || !has(self.reach.trunk) || !has(self.attachment.bridge)",message="what a VLAN of a trunk stands on is made by the node: leave attachment.bridge out"
+// +kubebuilder:validation:XValidation:rule="!has(self.attachment.antiSpoof) || (has(self.reach) && has(self.reach.trunk))",message="attachment.antiSpoof is an option of networks with reach.trunk"
 // +kubebuilder:validation:XValidation:rule="!has(self.attachment.bridge) || !has(self.reach) || !has(self.reach.interface) || self.attachment.bridge != self.reach.interface",message="attachment.bridge and reach.interface are one name: the interface becomes a port of the bridge, so they must differ"
 // +kubebuilder:validation:XValidation:rule="!has(self.subnets) || !has(self.attachment.mtu) || self.attachment.mtu >= 1280 || self.subnets.all(s, !isCIDR(s.cidr) || cidr(s.cidr).ip().family() == 4)",message="a network with an IPv6 subnet needs an mtu of at least 1280 (RFC 8200 section 5)"
 // +kubebuilder:validation:XValidation:rule="!has(self.subnets) || self.subnets.all(a, self.subnets.filter(b, isCIDR(a.cidr) && isCIDR(b.cidr) && cidr(a.cidr).containsCIDR(b.cidr)).size() <= 1)",message="subnets of one Network must not overlap"
@@ -66,6 +71,10 @@ type NetworkSpec struct {
 }
 
 // Reach is how a node reaches a segment.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.interface) && has(self.trunk))",message="reach.interface is an interface that is on the segment as a whole, reach.trunk one that carries it as a VLAN: give one of them"
+// +kubebuilder:validation:XValidation:rule="has(self.trunk) == has(self.vlan)",message="reach.trunk and reach.vlan belong together: the node's interface that carries VLANs, and the number of this one, 1 to 4094"
+// +kubebuilder:validation:XValidation:rule="!has(self.datapath) || has(self.trunk)",message="reach.datapath is an option of reach.trunk"
 type Reach struct {
 	// Interface is the name of the node's interface that is on the segment.
 	// +optional
@@ -74,6 +83,29 @@ type Reach struct {
 	// +kubebuilder:validation:Pattern=`^[^/:\s]+$`
 	// +kubebuilder:validation:XValidation:rule="!(self in ['lo', '.', '..'])",message="reach.interface must be a network interface of the node, such as eth1"
 	Interface string `json:"interface,omitempty"`
+
+	// Trunk is the name of the node's interface that carries the segment as a
+	// VLAN among others, with tags of IEEE 802.1Q. Untagged frames on it and
+	// other VLANs stay the node's own.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=15
+	// +kubebuilder:validation:Pattern=`^[^/:\s]+$`
+	// +kubebuilder:validation:XValidation:rule="!(self in ['lo', '.', '..'])",message="reach.trunk must be a network interface of the node, such as eth1"
+	Trunk string `json:"trunk,omitempty"`
+
+	// VLAN is the segment's number on Trunk.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=4094
+	VLAN int32 `json:"vlan,omitempty"`
+
+	// Datapath is what carries the VLAN on a node: ebpf, a switch in the
+	// kernel's traffic hooks, or bridge, an 802.1Q interface and a bridge. The
+	// default is the node's choice: ebpf where the kernel can.
+	// +optional
+	// +kubebuilder:validation:Enum=ebpf;bridge
+	Datapath string `json:"datapath,omitempty"`
 }
 
 // Attachment is how a Pod is attached to a Network.
@@ -103,6 +135,13 @@ type Attachment struct {
 	// +kubebuilder:validation:Minimum=68
 	// +kubebuilder:validation:Maximum=65535
 	MTU int32 `json:"mtu,omitempty"`
+
+	// AntiSpoof is what a Pod on a VLAN of a trunk is held to: addresses, its
+	// own MAC and the addresses it was given; mac, its own MAC; none, nothing.
+	// Frames that have a tag already never pass.
+	// +optional
+	// +kubebuilder:validation:Enum=addresses;mac;none
+	AntiSpoof string `json:"antiSpoof,omitempty"`
 }
 
 // Subnet is one subnet of a Network; it becomes an IPPool.

@@ -1,14 +1,17 @@
 package kind
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
@@ -148,6 +151,8 @@ func testVLANs(t *testing.T, more string) {
 	}
 	n1.must(n1.wirer.Check(context.Background(), a.ns.Path(), a.wired))
 
+	f.dropsOf(a)
+
 	// A new agent finds everything as it was, and gives back what the last Pod leaves.
 	n1.must(n1.wirer.Close())
 	f.outsideOf(a)
@@ -168,6 +173,38 @@ func testVLANs(t *testing.T, more string) {
 	n1.must(err)
 	if eth1.Promisc {
 		t.Errorf("the trunk is still promiscuous: %v", n1.wirer.vlans.Ports())
+	}
+}
+
+// dropsOf lets a Pod hop to the other VLAN and take another's address, and finds both counted and nothing arrived.
+func (f *fabric) dropsOf(p *vlanPod) {
+	f.Helper()
+	c := p.dial(p.ns)
+	net1, err := c.ByName("net1")
+	f.must(err)
+	eth0, err := f.dial(f.outside[121]).ByName("eth0")
+	f.must(err)
+	listener := listen(f, f.outside[121], eth0.Index)
+	everybody := []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	hop := slices.Concat(everybody, net1.MAC, []byte{0x81, 0, 0, 121, 0x88, 0xb5}, []byte("hop to 121"), make([]byte, 40))
+	spoof := slices.Concat(everybody, []byte{2, 9, 9, 9, 9, 9, 0x88, 0xb5}, []byte("spoofed"), make([]byte, 40))
+	send(f, p.ns, net1.Index, hop)
+	send(f, p.ns, net1.Index, spoof)
+	all, err := p.wirer.VLANDrops()
+	f.must(err)
+	have := map[string]uint64{}
+	for _, d := range all {
+		if d.Port == p.wired[0].HostIf && d.Trunk == "eth1" && d.VLAN == p.vlan {
+			have[d.Reason] = d.Frames
+		}
+	}
+	if have["tagged"] != 1 || have["foreign-mac"] != 1 {
+		f.Errorf("counted %v, want one tagged and one of a foreign MAC", have)
+	}
+	if heard := hear(f, listener, 50*time.Millisecond); slices.ContainsFunc(heard, func(b []byte) bool {
+		return bytes.Contains(b, []byte("hop to 121")) || bytes.Contains(b, []byte("spoofed"))
+	}) {
+		f.Error("a dropped frame arrived in VLAN 121")
 	}
 }
 

@@ -126,6 +126,8 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		return err
 	}
 	defer wirer.Close()
+	wirer.PreferDatapath(a.options.datapath)
+	a.metrics.registry.MustRegister(vlanDrops{wirer.VLANDrops})
 
 	beside, end := context.WithCancel(below)
 	var parts sync.WaitGroup

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/attach"
 	"github.com/tsunagu-net/tsunagu/attach/install"
+	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/attach/shimrpc"
 	"github.com/tsunagu-net/tsunagu/overlay"
 )
@@ -36,6 +37,7 @@ type options struct {
 	overlay    overlay.Config
 	prefixes   []netip.Prefix
 	namespaces attach.Namespaces
+	datapath   kind.Datapath // of VLANs on trunks
 }
 
 // parse reads the command line. Of the environment it takes only what the Pod's manifest knows and no flag could say: its node and its
@@ -63,6 +65,7 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 	prefixes := f.String("pod-network-prefixes", "", "comma list of prefixes that Pods reach by the pod network even if another network is their default route (default: the nodes' podCIDRs and the Services' addresses)")
 	f.BoolVar(&o.namespaces.Isolation, "namespace-isolation", false, "Pods may use networks of their own and of global namespaces only")
 	global := f.String("global-namespaces", "default", "comma list of namespaces whose networks all Pods may use in spite of isolation")
+	datapath := f.String("trunk-datapath", "auto", "what carries VLANs of trunks whose Network does not say: ebpf, bridge (802.1Q interface and bridge), or auto: ebpf where the kernel can")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -85,6 +88,9 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 			return o, fmt.Errorf("--pod-network-prefixes: %q is not a prefix such as 10.244.0.0/16", text)
 		}
 		o.prefixes = append(o.prefixes, p.Masked())
+	}
+	if o.datapath, err = kind.ParseDatapath(*datapath); err != nil {
+		return o, fmt.Errorf("--trunk-datapath: %w", err)
 	}
 	o.namespaces.Global = split(*global)
 	for _, name := range split(*standFor) {

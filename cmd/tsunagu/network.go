@@ -82,6 +82,9 @@ func viewNetwork(s *doctor.Snapshot, n v1alpha1.Network, users map[string]map[st
 	v := networkView{Name: n.Name, Source: "Network", Kind: n.Spec.Attachment.Kind, Subnets: []string{}, Ready: "unknown", Namespaces: []string{}}
 	if n.Spec.Reach != nil {
 		v.Interface = n.Spec.Reach.Interface
+		if n.Spec.Reach.Trunk != "" {
+			v.Interface = fmt.Sprintf("%s.%d", n.Spec.Reach.Trunk, n.Spec.Reach.VLAN)
+		}
 	}
 	for _, subnet := range n.Spec.Subnets {
 		v.Subnets = append(v.Subnets, subnet.CIDR)

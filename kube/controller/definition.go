@@ -30,6 +30,10 @@ type pluginConf struct {
 	Uplink       string          `json:"uplink,omitempty"`    // bridge
 	IsGateway    bool            `json:"isGateway,omitempty"` // bridge
 	Device       string          `json:"device,omitempty"`    // host-device
+	Trunk        string          `json:"trunk,omitempty"`     // trunk, and what follows
+	VLAN         int32           `json:"vlan,omitempty"`
+	Datapath     string          `json:"datapath,omitempty"`
+	AntiSpoof    string          `json:"antiSpoof,omitempty"`
 	IPAM         *ipamConf       `json:"ipam,omitempty"`
 }
 
@@ -65,13 +69,15 @@ func conf(net *v1alpha1.Network) pluginConf {
 	if net.Spec.Reach != nil {
 		uplink = net.Spec.Reach.Interface
 	}
-	switch a.Kind {
-	case "macvlan":
+	switch {
+	case net.Spec.Reach != nil && net.Spec.Reach.Trunk != "":
+		c.Type, c.Trunk, c.VLAN, c.Datapath, c.AntiSpoof = "trunk", net.Spec.Reach.Trunk, net.Spec.Reach.VLAN, net.Spec.Reach.Datapath, a.AntiSpoof
+	case a.Kind == "macvlan":
 		c.Master, c.Mode = uplink, a.Mode
 		if c.Mode == "" {
 			c.Mode = "bridge"
 		}
-	case "bridge":
+	case a.Kind == "bridge":
 		c.Bridge, c.Uplink = a.Bridge, uplink
 		if c.Bridge == "" {
 			c.Bridge = bridgeName(net.Name)
@@ -79,7 +85,7 @@ func conf(net *v1alpha1.Network) pluginConf {
 		// A segment that ends at the node has no other machine to be its
 		// gateway.
 		c.IsGateway = uplink == "" && hasGateway(net)
-	case "host-device":
+	case a.Kind == "host-device":
 		c.Device = uplink
 	}
 	if len(net.Spec.Subnets) > 0 {

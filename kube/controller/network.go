@@ -27,6 +27,7 @@ const (
 	reasonPublished = "Published"
 	reasonConflict  = "Conflict"
 	reasonInvalid   = "Invalid"
+	reasonVLANTaken = "VLANTaken"
 )
 
 // lookAgain is how soon a Network with an object in its way is looked at
@@ -70,6 +71,10 @@ func (r *networks) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result
 	if errors.As(err, &bad) {
 		return ctrl.Result{}, r.say(ctx, &net, networkPlan{Namespaces: int(net.Status.Namespaces)}, err)
 	}
+	var taken vlanTaken
+	if errors.As(err, &taken) {
+		return ctrl.Result{RequeueAfter: lookAgain}, r.say(ctx, &net, networkPlan{Namespaces: int(net.Status.Namespaces)}, err)
+	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -93,6 +98,9 @@ func (r *networks) plan(ctx context.Context, net *v1alpha1.Network) (networkPlan
 		if _, err := ipam.ParsePool(*pool(net, s)); err != nil {
 			return networkPlan{}, invalid{fmt.Errorf("subnet %s: %w", s.CIDR, err)}
 		}
+	}
+	if err := r.ownsVLAN(ctx, net); err != nil {
+		return networkPlan{}, err
 	}
 	var namespaces metav1.PartialObjectMetadataList
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
@@ -221,6 +229,8 @@ func subnets(net *v1alpha1.Network) string {
 // verdict words what became of a Network.
 func verdict(plan networkPlan, bad error) (metav1.ConditionStatus, string, string) {
 	switch {
+	case errors.As(bad, &vlanTaken{}):
+		return metav1.ConditionFalse, reasonVLANTaken, bad.Error()
 	case bad != nil:
 		return metav1.ConditionFalse, reasonInvalid, bad.Error()
 	case len(plan.Conflicts) > 0:

@@ -59,6 +59,7 @@ Exit code: 0 nothing found, or only remarks (info); 1 an error was found; 4 warn
 		},
 	}
 	c.Flags().BoolVar(&list, "list", false, "explain the checks instead of making them")
+	c.AddCommand(a.scaleUp())
 	return c
 }
 

@@ -126,7 +126,10 @@ var resources = map[string]string{
 	"CustomResourceDefinition": "customresourcedefinitions", "NetworkAttachmentDefinition": "network-attachment-definitions",
 	"Network": "networks", "IPPool": "ippools", "IPBlock": "ipblocks", "IPAddress": "ipaddresses",
 	"ValidatingWebhookConfiguration": "validatingwebhookconfigurations", "Secret": "secrets",
+	"MachineDeployment": "machinedeployments", "MachineSet": "machinesets", "Machine": "machines", "VSphereMachineTemplate": "vspheremachinetemplates",
 }
+
+const infraGroup = "/apis/infrastructure.cluster.x-k8s.io"
 
 func (f *fakeAPI) load(text string) error {
 	for _, doc := range strings.Split(text, "\n---\n") {
@@ -166,6 +169,13 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d,"message":%q}`, reason, code, reason)
 	case r.URL.Path == "/version":
 		fmt.Fprint(w, `{"gitVersion":"v1.37.2"}`)
+	case r.URL.Path == infraGroup:
+		fmt.Fprint(w, `{"kind":"APIGroup","preferredVersion":{"groupVersion":"infrastructure.cluster.x-k8s.io/v1beta1"}}`)
+	case strings.HasPrefix(r.URL.Path, infraGroup):
+		f.template(w, resource)
+	case strings.HasPrefix(r.URL.Path, "/apis/cluster.x-k8s.io/v1beta2/"): // an older Cluster API
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404,"message":"NotFound"}`)
 	case strings.HasSuffix(r.URL.Path, "/proxy/status"):
 		fmt.Fprint(w, `{"version":"v0.1.0","cniConfigs":["00-tsunagu.conflist"],"serviceProxy":"kube-proxy","overlay":{"ready":true,"encap":"vxlan-gpe","mtu":1446}}`)
 	case r.Method == http.MethodPost || strings.Count(r.URL.Path, "/") == 5 && strings.HasPrefix(r.URL.Path, "/apis/tsunagu.dev/"):
@@ -173,6 +183,17 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.page(w, f.lists[resource], r.URL.Query().Get("continue"))
 	}
+}
+
+// template answers a request for one machine template.
+func (f *fakeAPI) template(w http.ResponseWriter, name string) {
+	for _, o := range f.lists["vspheremachinetemplates"] {
+		if o.(map[string]any)["metadata"].(map[string]any)["name"] == name {
+			_ = json.NewEncoder(w).Encode(o)
+			return
+		}
+	}
+	w.WriteHeader(http.StatusNotFound)
 }
 
 // object answers requests about one object.

@@ -77,6 +77,8 @@ func TestGolden(t *testing.T) {
 		{name: "a taint nobody tolerates", annotations: sized(keyTaints, "dedicated=lan:NoSchedule"), pod: `{}`, seen: true, considered: 2, code: CodePredicate, words: []string{"dedicated=lan:NoSchedule", "does not tolerate"}},
 		{name: "a startup taint", annotations: sized(keyTaints, "startup-taint.cluster-autoscaler.kubernetes.io/lan=unverified:NoSchedule"), pod: `{}`, seen: true, scales: true, considered: 2},
 		{name: "a taint without effect", annotations: sized(keyTaints, "dedicated=lan"), pod: `{}`, seen: true, scales: true, considered: 2, code: CodeBadTaint, words: []string{"has no effect"}},
+		{name: "a label that no node gets", annotations: sized(keyLabels, lanLabel+",team=lan,topology.kubernetes.io/zone=a"), pod: wantsLabel, seen: true, scales: true, considered: 2, code: CodeUnsynced,
+			words: []string{"carries it to no Node", "--additional-sync-machine-labels"}},
 		{name: "too large", annotations: sized(), pod: `{containers: [{name: c, resources: {requests: {cpu: "5"}}}]}`, seen: true, considered: 2, code: CodePredicate, words: []string{"Insufficient cpu"}},
 		{name: "full", annotations: sized(keyMax, "2"), pod: `{}`, seen: true, considered: 2, code: CodeFull, words: []string{"2 of at most 2"}, change: func(w *world) { w.Groups[1].Replicas = 2 }},
 	} {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -74,6 +75,9 @@ func ParseGroup(o *unstructured.Unstructured) (Group, error) {
 	g.TemplateLabels, errs = labels, append(errs, err)
 	ref := []string{"spec", "template", "spec", "infrastructureRef"}
 	g.Infra = Reference{Kind: text(append(ref, "kind")...), Group: text(append(ref, "apiGroup")...), Namespace: text(append(ref, "namespace")...), Name: text(append(ref, "name")...)}
+	if g.Infra.Group == "" { // v1beta1 has apiVersion instead
+		g.Infra.Group, _, _ = strings.Cut(text(append(ref, "apiVersion")...), "/")
+	}
 	if g.Infra.Namespace == "" {
 		g.Infra.Namespace = g.Namespace
 	}

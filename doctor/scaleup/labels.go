@@ -124,3 +124,18 @@ func Synced(key string) bool {
 	}
 	return false
 }
+
+// unsynced are promised labels that Cluster API puts on no Node, so that the autoscaler may add node after node for a Pod that never fits.
+func unsynced(g Group, promised map[string]string) (problems []Problem) {
+	for _, key := range keysOf(promised) {
+		domain, _, _ := strings.Cut(key, "/")
+		wellKnown := domain == "kubernetes.io" || domain == "node.kubernetes.io" || domain == "topology.kubernetes.io"
+		if Synced(key) || wellKnown || badLabel(key, promised[key], true) != "" {
+			continue
+		}
+		problems = append(problems, Problem{CodeUnsynced, Misleads, keyLabels, key + "=" + promised[key],
+			"Cluster API carries it to no Node: unless the kubelet sets it (--node-labels), nodes come without it, the Pod does not fit, and they are removed again",
+			"use a key of node-restriction.kubernetes.io or node.cluster.x-k8s.io, or start Cluster API with --additional-sync-machine-labels"})
+	}
+	return problems
+}

@@ -53,6 +53,7 @@ func (c *Cluster) imagine(g Group, v Version) (p picture) {
 		return p
 	}
 	p.problems = append(problems, bad...)
+	p.problems = append(p.problems, unsynced(g, labels)...)
 	for _, b := range bad {
 		if b.drops() {
 			return p

@@ -16,7 +16,7 @@ import (
 
 // FromDump reads a Snapshot out of a file instead of a cluster: what `kubectl
 // get -A -o yaml` or `-o json` wrote, documents and lists of any kinds one after
-// the other. Kinds that are not part of a snapshot are passed over; a part that
+// the other, also of several files. Kinds that are not part of a snapshot are passed over; a part that
 // the file does not have is in Unread. The time is that of the reading.
 func FromDump(raw []byte) (*Snapshot, error) {
 	s := &Snapshot{Time: time.Now(), Unread: map[string]string{}}
@@ -129,7 +129,7 @@ func (d *dump) note(h head) string {
 		group = ""
 	}
 	for resource, l := range d.lists {
-		if l.kind == h.Kind && l.group() == group {
+		if (l.kind == h.Kind || l.suffix && strings.HasSuffix(h.Kind, l.kind)) && l.group() == group {
 			d.seen[resource] = true
 			return resource
 		}

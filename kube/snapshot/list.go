@@ -13,6 +13,10 @@ import (
 // list is one list of a Snapshot: where it is read, and where it goes.
 type list struct {
 	path, kind, fieldSelector string
+	// older is where a list is that an API server without path has.
+	older string
+	// suffix: kind is the end of the kinds that belong to the list.
+	suffix bool
 	// foreign lists are read only when they are named.
 	foreign bool
 	// add takes one object; reset forgets all that were taken.
@@ -53,6 +57,10 @@ func (s *Snapshot) lists() map[string]list {
 		WhereaboutsReservations: into(whereaboutsPath+"overlappingrangeipreservations", "OverlappingRangeIPReservation", &s.WhereaboutsReservations),
 		WhereaboutsSlices:       into(whereaboutsPath+"nodeslicepools", "NodeSlicePool", &s.WhereaboutsSlices),
 	} {
+		l.foreign = true
+		all[resource] = l
+	}
+	for resource, l := range s.machineLists() {
 		l.foreign = true
 		all[resource] = l
 	}
@@ -100,6 +108,10 @@ func (l list) read(ctx context.Context, r *Reader, resource string, progress Pro
 			request.Param("continue", next)
 		}
 		raw, err := answer(request.Do(ctx))
+		if apierrors.IsNotFound(err) && l.older != "" {
+			l.path, l.older = l.older, ""
+			continue
+		}
 		if apierrors.IsResourceExpired(err) && next != "" {
 			l.reset() // compacted in the middle: a list of two versions is worse than reading it again
 			next = ""

@@ -16,6 +16,7 @@ import (
 	crdv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -49,6 +50,10 @@ type Snapshot struct {
 	WhereaboutsPools        []legacy.IPPool
 	WhereaboutsReservations []legacy.Reservation
 	WhereaboutsSlices       []legacy.SlicePool
+	// What Cluster API has of machines; read when named only.
+	MachineGroups    []unstructured.Unstructured
+	Machines         []unstructured.Unstructured
+	MachineTemplates []unstructured.Unstructured
 	// Unread says why a resource could not be listed: not permitted, or not
 	// known to the API server.
 	Unread map[string]string

@@ -131,6 +131,7 @@ lint: ## vet, format and the pinned linters
 .PHONY: bench
 bench: deps build ## ratios against the reference plugins and plain routes; addresses of 50 nodes (TSUNAGU_BENCH_WHEREABOUTS=/path: beside it)
 	$(SUDO) go run -C lab ./cmd/tsunagu-bench -root ..
+	go run -C tools ./vm -root .. -timeout 10m -bench .
 
 .PHONY: clean
 clean: ## remove build products of this tree

@@ -22,9 +22,9 @@ const (
 
 // isFirst tells whether this is the node where the cluster began. A node that joins has no etcd yet when this program starts, or one
 // that was told that others exist.
-func isFirst(said string) bool {
+func isFirst(said string, self netip.Addr) bool {
 	if said != "auto" {
-		return said == "yes"
+		return said == "yes" || said == self.String()
 	}
 	if _, err := os.Stat(kubeadmAdmin); err == nil {
 		return true
@@ -39,7 +39,7 @@ func membership(ctx context.Context, o options, c *vip.Config, index int, mac ne
 	if known, err := c.Known(); err != nil || known || len(c.Peers) > 0 || len(c.Join) > 0 {
 		return err
 	}
-	if isFirst(o.first) {
+	if isFirst(o.first, c.Node) {
 		taken, err := asked(ctx, index, mac, o.addresses)
 		if err != nil {
 			return err

@@ -29,6 +29,13 @@ func main() {
 		fmt.Println("tsunagu-vip", version)
 		return
 	}
+	if o.check {
+		if err := lookHere(o); err != nil {
+			fmt.Fprintln(os.Stderr, "tsunagu-vip:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: o.logLevel}))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -20,6 +20,7 @@ import (
 // options are the flags, read.
 type options struct {
 	version   bool
+	check     bool
 	addresses []netip.Addr
 	device    string
 	node      netip.Addr
@@ -48,13 +49,14 @@ func parse(args []string, out io.Writer) (options, error) {
 	f := flag.NewFlagSet("tsunagu-vip", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.BoolVar(&o.version, "version", false, "print the version and end")
+	f.BoolVar(&o.check, "check", false, "look whether the address would work on this node, print what was found as JSON, and end (tsunagu vip check)")
 	config := f.String("config", "", "YAML file with the flags' names and values")
 	addresses := f.String("address", "", `comma list of the control plane's addresses; without any, only the proxy runs (a worker)`)
 	f.StringVar(&o.device, "interface", "", "interface on the addresses' segment (default: the one with the first address in its subnet)")
 	node := f.String("node-address", "", "address under which the other control-plane nodes reach this one (default: the interface's own)")
 	peers := f.String("peers", "", "comma list of all control-plane nodes' addresses, if they are known beforehand")
 	join := f.String("join", "", "comma list of addresses to ask to be taken in (default: the control plane's address)")
-	f.StringVar(&o.first, "first", "auto", "whether this is the first node and may begin alone: yes, no, or auto (where kubeadm init ran, yes)")
+	f.StringVar(&o.first, "first", "auto", "which node is the first and may begin alone: its address, yes (this one), no (another), auto (the one where kubeadm init runs)")
 	timing := f.String("timing", "default", "how fast a lost node is noticed: fast (200ms), default (400ms), wan (2s)")
 	f.IntVar(&o.weight, "weight", 1, "preference of this node; 0 makes a witness, which never has the address")
 	f.BoolVar(&o.preempt, "preempt", false, "move the address to a node of more weight as soon as there is one")
@@ -99,8 +101,10 @@ func parse(args []string, out io.Writer) (options, error) {
 	if o.timing, err = lease.TimingNamed(*timing); err != nil {
 		errs = append(errs, fmt.Errorf("--timing: %w", err))
 	}
-	if !slices.Contains([]string{"yes", "no", "auto"}, o.first) {
-		errs = append(errs, fmt.Errorf("--first: %q is not one of yes, no, auto", o.first))
+	if a, err := netip.ParseAddr(o.first); err == nil {
+		o.first = a.String()
+	} else if !slices.Contains([]string{"yes", "no", "auto"}, o.first) {
+		errs = append(errs, fmt.Errorf("--first: %q is neither an address nor one of yes, no, auto", o.first))
 	}
 	if *port == 0 || *port > 65535 || *apiPort == 0 || *apiPort > 65535 {
 		errs = append(errs, errors.New("--port and --api-port: a port is a number from 1 to 65535"))

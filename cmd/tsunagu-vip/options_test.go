@@ -25,7 +25,7 @@ func TestOptions(t *testing.T) {
 	for want, args := range map[string][]string{
 		"nothing to do":     {},
 		"is no IP address":  {"--address", "vip.example.org"},
-		"not one of yes":    {"--address", "10.0.0.1", "--first", "maybe"},
+		"nor one of yes":    {"--address", "10.0.0.1", "--first", "maybe"},
 		"timing":            {"--address", "10.0.0.1", "--timing", "slow"},
 		"is not understood": {"up"},
 		"--config":          {"--config", file + ".not"},

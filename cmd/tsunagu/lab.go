@@ -18,16 +18,25 @@ func (a *app) lab() *cobra.Command {
 		Short:              "a real Kubernetes of several nodes on this machine (Linux, root)",
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			self, err := os.Executable()
+			beside, err := besideThis("tsunagu-lab")
 			if err != nil {
-				return fmt.Errorf("find the directory of this program: %w", err)
+				return err
 			}
-			if real, err := filepath.EvalSymlinks(self); err == nil {
-				self = real
-			}
-			return handOver(filepath.Join(filepath.Dir(self), "tsunagu-lab"), args)
+			return handOver(beside, args)
 		},
 	}
+}
+
+// besideThis is the path of another program in this one's directory.
+func besideThis(program string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find the directory of this program: %w", err)
+	}
+	if real, err := filepath.EvalSymlinks(self); err == nil {
+		self = real
+	}
+	return filepath.Join(filepath.Dir(self), program), nil
 }
 
 // handOver becomes another program, so signals and the exit code are its own.

@@ -53,7 +53,7 @@ Exit codes: 0 fine; 1 failed, or the doctor found an error; 2 the command line i
 	root.PersistentFlags().VarP(&a.format, "output", "o", "form of the answer")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 	root.Version = version
-	root.AddCommand(a.status(), a.network(), a.address(), a.doctor(), a.lab(), a.version())
+	root.AddCommand(a.status(), a.network(), a.address(), a.vip(), a.doctor(), a.lab(), a.version())
 	return root
 }
 

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tsunagu-net/tsunagu/vip/precheck"
+	"github.com/tsunagu-net/tsunagu/vip/viptest"
+)
+
+// api starts an API server on a node, which says its node's name and is ready.
+func api(t *testing.T, n *viptest.Node) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, n.Name) }))
+	must(t, n.NS.Do(func() error {
+		l, err := net.Listen("tcp", ":6443")
+		if err == nil {
+			s.Listener.Close()
+			s.Listener = l
+		}
+		return err
+	}))
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// who asks the API at an address, from a node.
+func who(t *testing.T, n *viptest.Node, at string) string {
+	t.Helper()
+	var raw net.Conn
+	err := n.NS.Do(func() (err error) {
+		raw, err = net.DialTimeout("tcp", at, time.Second)
+		return err
+	})
+	if err != nil {
+		return err.Error()
+	}
+	defer raw.Close()
+	_ = raw.SetDeadline(time.Now().Add(2 * time.Second))
+	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+	if _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		return err.Error()
+	}
+	b, err := io.ReadAll(c)
+	if err != nil || len(b) < 2 {
+		return fmt.Sprint(err)
+	}
+	return string(b[len(b)-2:])
+}
+
+// The address follows the API server that works, and every node's own address leads to one.
+func TestAPIServerIsLost(t *testing.T) {
+	x := newTrio(t, 4)
+	worker := x.Nodes[3]
+	x.Nodes = x.Nodes[:3]
+	servers := map[*viptest.Node]*httptest.Server{}
+	for _, n := range x.Nodes {
+		servers[n] = api(t, n)
+	}
+	x.all("--health", "https://127.0.0.1:6443/readyz")
+	owner := x.answered(0, nil, 10*time.Second)
+	x.settle()
+	if by := who(t, owner, "127.0.0.1:7443"); by != owner.Name {
+		t.Errorf("on %s the proxy leads to %s", owner.Name, by)
+	}
+	// A worker knows the address only, and finds out the rest.
+	x.start(worker, "--address", "", "--servers", viptest.VIP4.String())
+	until(t, "the worker knows all API servers", func() bool { s, err := x.status(worker); return err == nil && len(s.Servers) == 4 })
+	until(t, "the worker is led", func() bool { return len(who(t, worker, "127.0.0.1:7443")) == 2 })
+
+	mark := x.watch.Mark()
+	servers[owner].Close()
+	if by := who(t, owner, "127.0.0.1:7443"); by == owner.Name || len(by) != 2 {
+		t.Errorf("after its API server was lost, the proxy of %s leads to %q", owner.Name, by)
+	}
+	next := x.answered(mark, owner, 5*time.Second)
+	x.gap("the owner's API server is lost", mark, barHand)
+	if by := who(t, worker, viptest.VIP4.String()+":6443"); by != next.Name {
+		t.Errorf("the address leads to %q, want %s", by, next.Name)
+	}
+	// The worker lives on what it knows when the address is gone.
+	for _, n := range x.Nodes {
+		x.procs[n.Name].Stop()
+	}
+	x.procs[worker.Name].Stop()
+	x.start(worker, "--address", "", "--servers", viptest.VIP4.String())
+	until(t, "a restarted worker is led without the address", func() bool { return len(who(t, worker, "127.0.0.1:7443")) == 2 })
+}
+
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(15 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("never: " + what)
+		}
+	}
+}
+
+// What is asked before the address is used.
+func TestLookAtANode(t *testing.T) {
+	x := newTrio(t, 2)
+	api(t, x.Nodes[0])
+	must(t, viptest.Inside(x.Nodes[1].NS, "ip addr add "+viptest.VIP6.String()+"/128 dev eth0 nodad"))
+	var f precheck.Facts
+	must(t, x.Nodes[0].NS.Do(func() error {
+		c := exec.Command(os.Args[0], "--check", "--address", viptest.VIP4.String()+","+viptest.VIP6.String(), "--run-dir", filepath.Join(x.dir, "run"))
+		c.Env = append(os.Environ(), asProgram+"=1")
+		out, err := c.Output()
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(out, &f)
+	}))
+	if f.Interface != "eth0" || f.Taken[viptest.VIP6] != x.Nodes[1].MAC.String() || f.Taken[viptest.VIP4] != "" || f.NoFence != "" || !slices.Contains(f.Missing, viptest.VIP4) {
+		t.Errorf("%+v", f)
+	}
+}

@@ -1,0 +1,95 @@
+package legacy
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestKubeVIP(t *testing.T) {
+	s, err := FromKubeVIP(map[string]string{"address": "10.0.0.100,fd00::100", "vip_interface": "eth0", "port": "6444", "cp_enable": "true", "vip_arp": "true",
+		"svc_enable": "true", "vip_leaseduration": "5", "bgp_enable": "false"})
+	if err != nil || len(s.Addresses) != 2 || s.Interface != "eth0" || s.APIPort != 6444 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	notes := strings.Join(s.Notes, "\n")
+	for _, want := range []string{"svc_enable", "vip_leaseduration=5"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("nothing is said of %s: %s", want, notes)
+		}
+	}
+	for want, env := range map[string]map[string]string{
+		"no address":   {"cp_enable": "true"},
+		"BGP":          {"address": "10.0.0.100", "bgp_enable": "true"},
+		"a name must":  {"address": "api.example.org"},
+		`port "70000"`: {"address": "10.0.0.100", "port": "70000"},
+	} {
+		if _, err := FromKubeVIP(env); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", env, err, want)
+		}
+	}
+	env := KubeVIPFlags([]string{"manager", "--interface", "eth1", "--address=10.0.0.7", "--controlplane", "--arp", "--leaderElection"})
+	if s, err := FromKubeVIP(env); err != nil || s.Interface != "eth1" || s.Addresses[0] != netip.MustParseAddr("10.0.0.7") {
+		t.Errorf("flags: %+v, %v", s, err)
+	}
+}
+
+const conf = `! a comment
+global_defs { router_id LVS }
+vrrp_script check { script "/bin/true" }
+vrrp_instance apiserver
+{
+    state BACKUP
+    interface eth0   # the uplink
+    virtual_router_id 51
+    priority 110
+    nopreempt
+    advert_int 0.1
+    unicast_peer {
+        10.0.0.12
+        10.0.0.13
+    }
+    authentication { auth_type PASS
+      auth_pass 42 }
+    virtual_ipaddress { 10.0.0.100/24 dev eth0 }
+    track_script { check }
+}
+vrrp_instance web { interface eth1
+  virtual_ipaddress {
+    192.168.0.1
+  }
+}
+`
+
+func TestKeepalived(t *testing.T) {
+	s, err := FromKeepalived(conf, netip.MustParseAddr("10.0.0.100"))
+	want := []netip.Addr{netip.MustParseAddr("10.0.0.12"), netip.MustParseAddr("10.0.0.13")}
+	if err != nil || s.Interface != "eth0" || s.Weight != 110 || s.Preempt || !slices.Equal(s.Peers, want) || len(s.Addresses) != 1 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for want, c := range map[string]string{
+		"several vrrp_instance": conf,
+		"no vrrp_instance":      "global_defs {\n}\n",
+		"is not closed":         "vrrp_instance a {\n",
+		"closes nothing":        "}\n",
+		"no virtual_ipaddress":  "vrrp_instance a { interface eth0\n}\n",
+		`unicast_peer "node"`:   "vrrp_instance a {\nunicast_peer {\nnode\n}\n}\n",
+		`"name" is no IP`:       "vrrp_instance a {\nvirtual_ipaddress {\nname\n}\n}\n",
+		`priority "300"`:        "vrrp_instance a {\npriority 300\n}\n",
+	} {
+		if _, err := FromKeepalived(c, netip.Addr{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", c, err, want)
+		}
+	}
+}
+
+func FuzzKeepalived(f *testing.F) {
+	f.Add(conf)
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := FromKeepalived(text, netip.Addr{})
+		if err == nil && len(s.Addresses) == 0 {
+			t.Error("settings without an address")
+		}
+	})
+}

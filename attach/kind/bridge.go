@@ -54,7 +54,7 @@ func parseBridge(f *fields) (Spec, error) {
 		PromiscMode:         f.flag("promiscMode"),
 		PortIsolation:       f.flag("portIsolation"),
 		VLAN:                uint16(f.number("vlan", 0, 4094)),
-		Trunk:               f.trunk("vlanTrunk"),
+		Trunk:               f.trunk("vlanTrunk", 1),
 		PreserveDefaultVLAN: f.flag("preserveDefaultVlan"),
 		MACSpoofCheck:       f.flag("macspoofchk"),
 		DetectDuplicates:    f.flag("enabledad"),

@@ -11,15 +11,15 @@ import (
 )
 
 // trunk reads a list of VLANs and ranges of them, and merges what overlaps or touches.
-func (f *fields) trunk(key string) []link.VLANs {
+func (f *fields) trunk(key string, least int) []link.VLANs {
 	var items []struct {
 		ID, MinID, MaxID *int
 	}
 	f.into(key, `a list such as [{"id": 100}, {"minID": 200, "maxID": 299}]`, &items)
 	var all []link.VLANs
 	id := func(name string, n int) uint16 {
-		if n < 1 || n > 4094 {
-			f.fail(key, "incorrect trunk %s parameter: %d is not a VLAN, they are 1 to 4094", name, n)
+		if n < least || n > 4094 {
+			f.fail(key, "incorrect trunk %s parameter: %d is not a VLAN, they are %d to 4094", name, n, least)
 			return 1
 		}
 		return uint16(n)

@@ -220,6 +220,9 @@ func (w *Wirer) compareNode(node *link.Conn, r Record) error {
 	if err := w.compareTrunk(node, r, end); err != nil {
 		return err
 	}
+	if r.OVS != nil {
+		return r.comparePlug()
+	}
 	if r.Bridge != "" {
 		br, err := node.ByName(r.Bridge)
 		if link.Missing(err) {

@@ -19,9 +19,10 @@ type job struct {
 	routes    []Route
 
 	// found by prepare
-	below link.Link  // macvlan: the uplink; bridge: the bridge; host-device: the device
-	taken *Device    // host-device: how it was
-	trunk *TrunkPort // trunk: its port; trunkIndex is the trunk
+	below  link.Link  // macvlan: the uplink; bridge: the bridge; host-device: the device
+	taken  *Device    // host-device: how it was
+	socket string     // ovs: of the switch
+	trunk  *TrunkPort // trunk: its port; trunkIndex is the trunk
 
 	trunkIndex int
 

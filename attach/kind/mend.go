@@ -33,7 +33,7 @@ func (w *Wirer) Mend(ctx context.Context, owned []Record) ([]netip.Addr, error) 
 	if len(ops) > 0 {
 		err = node.Apply(ops...)
 	}
-	return lost, errors.Join(err, w.mendTrunks(node, have.links, owned), w.mendPorts(node, have.links, owned))
+	return lost, errors.Join(err, w.mendTrunks(node, have.links, owned), w.mendPorts(node, have.links, owned), w.mendPlugs(ctx, owned))
 }
 
 // surroundings are the node's links, routes to single addresses and permanent neighbours.

@@ -5,14 +5,16 @@ import (
 	"errors"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
+	"github.com/tsunagu-net/tsunagu/kernel/ovs"
 )
 
 // Orphan is something of ours on the node that no record owns.
 type Orphan struct {
-	// Device is the name of the link, Kind is "veth", "bridge" or "host-device".
+	// Device is the name of the link, Kind is "veth", "bridge", "ovs" (a port of the switch) or "host-device".
 	Device, Kind string
 
-	was Device // of a host-device
+	was    Device // of a host-device
+	socket string // of the switch of a port
 }
 
 // Orphans lists our links on the node that none of the records owns: ends of veths, bridges of ours without a Pod, and host devices
@@ -56,7 +58,7 @@ func (w *Wirer) Orphans(ctx context.Context, owned []Record) ([]Orphan, error) {
 			found = append(found, Orphan{Device: l.Name, Kind: "bridge"})
 		}
 	}
-	return found, nil
+	return append(found, strayPlugs(ctx, have, owned)...), nil
 }
 
 // Remove deletes orphans, or makes devices that came back from a Pod what they were. What is gone already is success.
@@ -75,6 +77,8 @@ func (w *Wirer) Remove(ctx context.Context, orphans []Orphan) error {
 		switch o.Kind {
 		case "veth":
 			failed = errors.Join(failed, node.Apply(link.Delete(o.Device).Forgiving()))
+		case "ovs":
+			failed = errors.Join(failed, ovs.Switch{Socket: o.socket}.DeletePort(ctx, o.Device))
 		case "bridge":
 			bridges = append(bridges, o.Device)
 		case "host-device":

@@ -33,6 +33,10 @@ func TestParse(t *testing.T) {
 		`{"type":"trunk","trunk":"eth1","vlan":4094}`:                                     Trunk{Name: "eth1", ID: 4094, AntiSpoof: ByAddress},
 		`{"type":"trunk","trunk":"eth1","vlan":1,"datapath":"bridge","antiSpoof":"none","mtu":1400,"args":{"cni":{"mac":"02:00:5e:10:00:01"}}}`: Trunk{
 			Name: "eth1", ID: 1, Datapath: SubInterface, AntiSpoof: ByNothing, MTU: 1400, MAC: mac},
+		`{"type":"ovs","bridge":"br1"}`: OVS{Bridge: "br1"},
+		`{"type":"ovs","bridge":"br1","vlan":0,"mtu":1400,"ofport_request":7,"interface_type":"system","configuration_path":"/x","socket_file":"/y","link_state_check_retries":3,"link_state_check_interval":100}`: OVS{
+			Bridge: "br1", Tag: new(uint16), MTU: 1400, Number: 7, Interface: "system", ConfigPath: "/x", ovsAccess: ovsAccess{"/y", 3, 100}},
+		`{"type":"ovs","bridge":"br1","vlan":5,"trunk":[{"id":0},{"minID":2,"maxID":4}]}`: OVS{Bridge: "br1", Trunk: []link.VLANs{{From: 0, To: 0}, {From: 2, To: 4}}},
 		`{"type":"dummy"}`: Dummy{},
 		`{"type":"tap"}`:   Tap{},
 		`{"type":"tap","multiQueue":true,"owner":0,"group":107,"bridge":"br0","mtu":1400,"mac":"02:00:5e:10:00:01","selinuxContext":""}`: Tap{
@@ -69,6 +73,10 @@ func TestParseRefuses(t *testing.T) {
 		{"ipvlan", `{"mode":"l4"}`, "InvalidConfig", `want one of l2, l3, l3s, have "l4"`},
 		{"ipvlan", `{"prevResult":{"interfaces":[]}}`, "InvalidConfig", "PrevResult lacks a single named interface"},
 		{"ipvlan", `{"prevResult":{"interfaces":[{"name":"a"},{"name":"b"}]}}`, "InvalidConfig", "PrevResult lacks a single named interface"},
+		{"ovs", `{}`, "InvalidConfig", "failed to get bridge name"},
+		{"ovs", `{"bridge":"b","vlan":4095}`, "InvalidConfig", "from 0 to 4094"},
+		{"ovs", `{"bridge":"b","deviceID":"0000:03:02.3"}`, "UnsupportedOption", "representor"},
+		{"ovs", `{"bridge":"b","runtimeConfig":{"deviceID":"0000:03:02.3"}}`, "UnsupportedOption", "representor"},
 		{"vlan", `{"vlanId":5}`, "InvalidConfig", `"master" field is required`},
 		{"vlan", `{"master":"up1","vlanId":4095}`, "InvalidConfig", "from 0 to 4094"},
 		{"vlan", `{"master":"up1","vlanId":-1}`, "InvalidConfig", "from 0 to 4094"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
+	"github.com/tsunagu-net/tsunagu/kernel/ovs"
 	"github.com/tsunagu-net/tsunagu/kernel/wire"
 )
 
@@ -27,6 +28,7 @@ type transaction struct {
 	lockedBridges bool
 	bridges       []string     // made by this call
 	guarded       []string     // ports that were guarded by this call
+	plugged       []*job       // ports of Open vSwitch that were made by this call
 	tied          []int        // ports that were put on VLANs by this call
 	displaced     []link.Route // default routes of others, to put back
 }
@@ -38,7 +40,7 @@ func (t *transaction) run(ctx context.Context) error {
 		do   func() error
 	}{
 		{"enter", t.enter}, {"prepare", t.prepare}, {"create", t.create}, {"observe", t.observe},
-		{"probe", func() error { return t.probe(ctx) }}, {"configure", t.configure}, {"finish", t.finish}, {"announce", t.announce},
+		{"plug", func() error { return t.plug(ctx) }}, {"probe", func() error { return t.probe(ctx) }}, {"configure", t.configure}, {"finish", t.finish}, {"announce", t.announce},
 	} {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("wire %s: %w", t.ns.Path(), context.Cause(ctx))
@@ -204,6 +206,9 @@ func (t *transaction) finish() error {
 	if err := t.node.Apply(ops...); err != nil {
 		return err
 	}
+	if err := t.attached(); err != nil {
+		return err
+	}
 	return t.listenToRouters()
 }
 
@@ -357,6 +362,9 @@ func (t *transaction) undo() error {
 		ops = append(ops, link.AddRoute(fmt.Sprintf("interface %d", r.Index), r).Forgiving())
 	}
 	failed = errors.Join(failed, t.pod.Apply(ops...))
+	for _, j := range t.plugged {
+		failed = errors.Join(failed, ovs.Switch{Socket: j.socket}.DeletePort(context.Background(), j.hostIf))
+	}
 	if len(t.guarded) > 0 {
 		failed = errors.Join(failed, t.guard.Forget(t.guarded...))
 	}

@@ -35,6 +35,8 @@ type Wired struct {
 	Port *Port `json:"port,omitempty"`
 	// Trunk is the port on a VLAN.
 	Trunk *TrunkPort `json:"trunk,omitempty"`
+	// OVS is how the port of Open vSwitch is.
+	OVS *OVSPort `json:"ovs,omitempty"`
 	// Below is the interface of the Pod that it stands on, or the bridge of the Pod that it belongs to.
 	Below string `json:"below,omitempty"`
 	// Segment is what the interface is attached to, if that is more than this node.

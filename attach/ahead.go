@@ -56,7 +56,7 @@ func (a *ahead) questions(w kind.Wired, p *planned) (own []netip.Addr, next []qu
 	for _, g := range p.grants {
 		x := g.Address.Addr()
 		want, pool, managed := p.source(x)
-		if managed && pool.Unprobed {
+		if managed && pool.Unprobed || g.Shared {
 			continue
 		}
 		if a.server.verdicts.fresh(place{w.Segment, x}) {

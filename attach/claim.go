@@ -21,7 +21,7 @@ type Claims interface {
 // claim says whose the interface's addresses are: those of the IPClaim that the selection names; else, for a Pod of a StatefulSet, of
 // one that is made for this interface of the Pod of this name, if the pools say so.
 func (p *planned) claim(pod Pod) error {
-	c := ipam.Claiming{Namespace: pod.Namespace, Name: p.sel.Claim, MAC: p.mac()}
+	c := ipam.Claiming{Namespace: pod.Namespace, Name: p.sel.Claim, MAC: p.mac(), Migrates: pod.Migrates && p.sel.Claim != ""}
 	sticky := func(pool ipam.Pool) bool { return !pool.Local }
 	if c.Name == "" {
 		if pod.Owner.Kind != "StatefulSet" || !strings.HasPrefix(pod.Owner.APIVersion, "apps/") {

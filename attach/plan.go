@@ -112,7 +112,7 @@ func attachments(containerID string, all []planned) ([]kind.Attachment, error) {
 			if len(a.MAC) == 0 && !isDevice(one.net.Spec) {
 				a.MAC = g.MAC // of the claim, or as the pool derives it
 			}
-			a.Addresses = append(a.Addresses, kind.Address{Prefix: g.Address, Gateway: g.Gateway})
+			a.Addresses = append(a.Addresses, kind.Address{Prefix: g.Address, Gateway: g.Gateway, Quiet: g.Shared})
 			for _, r := range g.Routes {
 				route := kind.Route{Dst: r.Dst, Gateway: r.Gateway}
 				if !slices.ContainsFunc(a.Routes, func(o kind.Route) bool { return o.Dst == route.Dst && o.Gateway == route.Gateway }) {

@@ -15,6 +15,19 @@ type Pod struct {
 	Networks string
 	// Owner is who controls the Pod; zero for nobody.
 	Owner Controller
+	// Migrates: the Pod is where a virtual machine is on its way to, which runs in another Pod still (Migrates).
+	Migrates bool
+}
+
+// The labels of a Pod that a virtual machine migrates to: KubeVirt's, with the migration's UID, and one for others, with "true".
+const (
+	KubeVirtMigrationLabel = "kubevirt.io/migrationJobUID"
+	MigrationLabel         = "tsunagu.dev/migration"
+)
+
+// Migrates tells by a Pod's labels whether a virtual machine migrates to it.
+func Migrates(labels map[string]string) bool {
+	return labels[KubeVirtMigrationLabel] != "" || labels[MigrationLabel] == "true"
 }
 
 // Controller is an object that makes Pods.

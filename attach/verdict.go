@@ -44,7 +44,7 @@ func (v *verdicts) mark(a *kind.Attachment, p *planned) {
 	for i := range a.Addresses {
 		x := a.Addresses[i].Prefix.Addr()
 		_, pool, managed := p.source(x)
-		a.Addresses[i].Probe = !(managed && pool.Unprobed) && !v.fresh(place{segment, x})
+		a.Addresses[i].Probe = !a.Addresses[i].Quiet && !(managed && pool.Unprobed) && !v.fresh(place{segment, x})
 	}
 }
 

@@ -16,6 +16,9 @@ type Claiming struct {
 	Namespace, Name string
 	// Make is the claim to be made if there is none; nil refuses.
 	Make *Claim
+	// Migrates: the interface is that of a virtual machine which runs on
+	// another node and is on its way to this one.
+	Migrates bool
 	// MAC that the interface will have whatever the claim says; it becomes the
 	// claim's if that has none.
 	MAC net.HardwareAddr
@@ -36,6 +39,11 @@ type Claiming struct {
 // gives its own back. An address that no claim lists is used by nobody: the
 // agent, or after its end the controller, deletes it, by version too, because
 // it may be listed by a write under way.
+//
+// A virtual machine that migrates has two interfaces for a while, and says so:
+// then a second one on another node is written beside the owner (Incoming), by
+// version as well, never a third, and becomes the owner in the write by which
+// the owner's use ends.
 func (a *Allocator) claimed(ctx context.Context, owner Owner, requests []request) error {
 	cl := claimingOf(requests)
 	unlock, err := a.lockName(ctx, "claim "+cl.Namespace+"/"+cl.Name)
@@ -80,7 +88,7 @@ func (a *Allocator) claimOnce(ctx context.Context, owner Owner, requests []reque
 		}
 		if has[i] >= 0 {
 			x := c.Has[has[i]].Address.Addr()
-			if r.right, err = a.hold(ctx, owner, r.that(x), c, x); err == nil {
+			if r.right, err = a.hold(ctx, owner, r.that(x), c, x, cl.Migrates); err == nil {
 				continue
 			}
 			if !errors.Is(err, errNotOurs) {

@@ -19,7 +19,7 @@ func (a *Allocator) fresh(ctx context.Context, owner Owner, r *request, c Claim)
 		has := slices.ContainsFunc(c.Has, func(e ClaimedAddress) bool { return e.Address.Addr() == x })
 		if p := r.that(x); !has && p.Contains(x) {
 			// The controller may have bound it and not listed it yet.
-			s, err := a.hold(ctx, owner, p, c, x)
+			s, err := a.hold(ctx, owner, p, c, x, false)
 			if !errors.Is(err, errNotOurs) {
 				return s, err
 			}

@@ -10,11 +10,12 @@ import (
 // errNotOurs: an address that a claim lists is not bound to it.
 var errNotOurs = errors.New("the address is not the claim's")
 
-// hold makes an interface the owner of an address of a claim. Whoever has it
-// now is waited for a little.
-func (a *Allocator) hold(ctx context.Context, owner Owner, p *Pool, c Claim, x netip.Addr) (slot, error) {
+// hold makes an interface the owner of an address of a claim, or the second
+// who has it, if its virtual machine migrates. Whoever else has it now is waited
+// for a little.
+func (a *Allocator) hold(ctx context.Context, owner Owner, p *Pool, c Claim, x netip.Addr, migrates bool) (slot, error) {
 	for pause := firstLook; ; pause = min(2*pause, longestLook) {
-		s, other, err := a.tryHold(ctx, owner, p, c, x)
+		s, other, err := a.tryHold(ctx, owner, p, c, x, migrates)
 		if err != nil || other == nil {
 			return s, err
 		}
@@ -25,7 +26,7 @@ func (a *Allocator) hold(ctx context.Context, owner Owner, p *Pool, c Claim, x n
 }
 
 // tryHold looks once. Other is who has the address, if somebody has.
-func (a *Allocator) tryHold(ctx context.Context, owner Owner, p *Pool, c Claim, x netip.Addr) (_ slot, other *Address, err error) {
+func (a *Allocator) tryHold(ctx context.Context, owner Owner, p *Pool, c Claim, x netip.Addr, migrates bool) (_ slot, other *Address, err error) {
 	name, doing := objectName(p.Domain, x), fmt.Sprintf("take address %s of IPClaim %s/%s", x, c.Namespace, c.Name)
 	unlock, err := a.lockName(ctx, name)
 	if err != nil {
@@ -49,8 +50,20 @@ func (a *Allocator) tryHold(ctx context.Context, owner Owner, p *Pool, c Claim, 
 			return slot{}, nil, unavailable(doing, err)
 		case got.Claim.UID != c.UID:
 			return slot{}, nil, errNotOurs
-		case got.used() && (got.NodeUID != a.NodeUID || got.Owner.Key != owner.Key):
+		}
+		shared := false
+		switch ours := got.has(a.NodeUID, owner.Key); {
+		case ours:
+			shared = got.Owner.Key != owner.Key
+		case got.Incoming.NodeUID == a.NodeUID && migrates && !a.holds(got.Incoming.Owner.Key):
+			shared = true // a former sandbox of ours, whose record was lost with it
+		case got.Incoming != Use{}:
+			got.Node, got.NodeUID, got.Owner = got.Incoming.Node, got.Incoming.NodeUID, got.Incoming.Owner
 			return slot{}, &got, nil
+		case got.used():
+			if shared = migrates && got.NodeUID != a.NodeUID; !shared {
+				return slot{}, &got, nil
+			}
 		}
 		// Written also if it is ours already: a write of ours that would end
 		// that may be under way, and must come too late.
@@ -58,7 +71,11 @@ func (a *Allocator) tryHold(ctx context.Context, owner Owner, p *Pool, c Claim, 
 		if err := a.mark(name, mark); err != nil {
 			return slot{}, nil, err
 		}
-		got.Node, got.NodeUID, got.Owner = a.Node, a.NodeUID, owner
+		if shared {
+			got.Incoming = Use{a.Node, a.NodeUID, owner}
+		} else {
+			got.Node, got.NodeUID, got.Owner = a.Node, a.NodeUID, owner
+		}
 		made, err := a.Store.UpdateAddress(ctx, got)
 		if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
 			if err := a.unbound(name); err != nil {
@@ -72,7 +89,9 @@ func (a *Allocator) tryHold(ctx context.Context, owner Owner, p *Pool, c Claim, 
 			a.mu.Unlock()
 			return slot{}, nil, unavailable(doing, err)
 		}
-		return slot{Grant: p.grant(x), domain: p.Domain, bound: true, uid: made.UID, claim: c.Ref(), key: owner.Key}, nil, nil
+		grant := p.grant(x)
+		grant.Shared = shared
+		return slot{Grant: grant, domain: p.Domain, bound: true, uid: made.UID, claim: c.Ref(), key: owner.Key}, nil, nil
 	}
 }
 
@@ -111,18 +130,17 @@ func (a *Allocator) relinquish(ctx context.Context, name string, e ending) error
 			return a.unbound(name)
 		case err != nil:
 			return err
-		case got.NodeUID != a.NodeUID || got.Owner.Key != e.key || a.usedElsewhere(got):
+		case !got.has(a.NodeUID, e.key) || a.usedElsewhere(got):
 			return a.unbound(name)
 		}
 		listed := true
-		if e.fresh {
+		if e.fresh && got.Incoming == (Use{}) {
 			if listed, err = a.listed(ctx, got); err != nil {
 				return err
 			}
 		}
 		if listed {
-			got.Node, got.NodeUID, got.Owner = "", "", Owner{}
-			_, err = a.Store.UpdateAddress(ctx, got)
+			_, err = a.Store.UpdateAddress(ctx, got.without(a.NodeUID, e.key))
 		} else {
 			err = a.Store.DropAddress(ctx, got)
 		}
@@ -161,8 +179,44 @@ func (c Claim) Lists(x Address) bool {
 	return false
 }
 
-// rightOf tells whether an object of this node is an interface's right to the
-// address. What is bound to no claim has one interface all its life.
-func (x Address) rightOf(key Key) bool {
-	return x.Claim == ClaimRef{} || x.Owner.Key == key
+// holds tells whether an interface of this node has addresses, or is about to.
+func (a *Allocator) holds(key Key) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.held[key] != nil || a.busy[key] != nil
+}
+
+// has tells whether an interface of a node is the owner of an address, or the
+// second who has it.
+func (x Address) has(nodeUID string, key Key) bool {
+	return x.NodeUID == nodeUID && x.Owner.Key == key || x.Incoming.NodeUID == nodeUID && x.Incoming.Owner.Key == key
+}
+
+// without is the address when an interface has it no more: the other one, if
+// there is one, is its owner then.
+func (x Address) without(nodeUID string, key Key) Address {
+	if x.NodeUID == nodeUID && x.Owner.Key == key {
+		x.Node, x.NodeUID, x.Owner = x.Incoming.Node, x.Incoming.NodeUID, x.Incoming.Owner
+	}
+	x.Incoming = Use{}
+	return x
+}
+
+// WithoutNode is the address of a claim when a node is lost: what its
+// interfaces had is the other node's, if a virtual machine was on its way
+// between them.
+func (x Address) WithoutNode(nodeUID string) Address {
+	if x.Incoming.NodeUID == nodeUID {
+		x = x.without(nodeUID, x.Incoming.Owner.Key)
+	}
+	if x.NodeUID == nodeUID {
+		x = x.without(nodeUID, x.Owner.Key)
+	}
+	return x
+}
+
+// rightOf tells whether an object is an interface's right to the address. What
+// is bound to no claim has one interface all its life.
+func (x Address) rightOf(nodeUID string, key Key) bool {
+	return x.Claim == ClaimRef{} && x.NodeUID == nodeUID || x.has(nodeUID, key)
 }

@@ -141,8 +141,11 @@ func (a *Allocator) checkBound(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if mine, err = a.withIncoming(ctx, mine); err != nil {
+		return err
+	}
 	for _, x := range mine {
-		if r := missing[spot{x.Domain, x.Address}]; r.uid == x.UID && x.rightOf(r.key) {
+		if r := missing[spot{x.Domain, x.Address}]; r.uid == x.UID && x.rightOf(a.NodeUID, r.key) {
 			delete(missing, spot{x.Domain, x.Address})
 		}
 	}
@@ -153,6 +156,37 @@ func (a *Allocator) checkBound(ctx context.Context) error {
 		a.Logger.Error("the object of an address in use is gone: binding it again", "address", x.addr, "domain", x.domain)
 	}
 	return nil
+}
+
+// withIncoming adds to the addresses that are listed under this node those
+// that a virtual machine brings along: they are listed under the node that it
+// comes from.
+func (a *Allocator) withIncoming(ctx context.Context, mine []Address) ([]Address, error) {
+	listed := map[spot]bool{}
+	for _, x := range mine {
+		listed[spot{x.Domain, x.Address}] = true
+	}
+	a.mu.Lock()
+	var names []string
+	for x, h := range a.by {
+		for _, s := range h.slots {
+			if s.bound && s.claim != (ClaimRef{}) && s.domain == x.domain && s.Address.Addr() == x.addr && !listed[x] {
+				names = append(names, objectName(x.domain, x.addr))
+			}
+		}
+	}
+	a.mu.Unlock()
+	slices.Sort(names)
+	for _, name := range names {
+		got, err := a.Store.GetAddress(ctx, name)
+		switch {
+		case err == nil:
+			mine = append(mine, got)
+		case !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
+	}
+	return mine, nil
 }
 
 // evictions are addresses in use to which the right is missing.
@@ -199,7 +233,7 @@ func (a *Allocator) rebind(ctx context.Context, x spot) error {
 	if err != nil {
 		return err
 	}
-	bound := got.NodeUID == a.NodeUID && got.rightOf(h.owner.Key)
+	bound := got.rightOf(a.NodeUID, h.owner.Key)
 	conflict := ""
 	if !bound {
 		conflict = "it is bound to " + got.Owner.Namespace + "/" + got.Owner.Pod + " on node " + got.Node

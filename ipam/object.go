@@ -72,12 +72,21 @@ type Address struct {
 	Node    string
 	NodeUID string
 	Owner   Owner
-	Claim   ClaimRef
+	// Incoming is a second interface that has it, while a virtual machine
+	// migrates to another node.
+	Incoming Use
+	Claim    ClaimRef
 	// Reserved says in words why it is kept from Pods.
 	Reserved   string
 	Quarantine *Quarantine
 	// Origin is set if the interface was not made by tsunagu: it was imported.
 	Origin string
+}
+
+// Use is an interface on a node that has an address; the zero value is none.
+type Use struct {
+	Node, NodeUID string
+	Owner         Owner
 }
 
 // ClaimRef is the identity of an IPClaim; the zero value is none.
@@ -162,10 +171,8 @@ func BlockFrom(o *v1alpha1.IPBlock) (Block, error) {
 // Object is the API object of a bound address.
 func (a Address) Object() *v1alpha1.IPAddress {
 	o := &v1alpha1.IPAddress{ObjectMeta: a.object(a.Domain, netip.PrefixFrom(a.Address, a.Address.BitLen()), a.NodeUID)}
-	o.Spec = v1alpha1.IPAddressSpec{Domain: a.Domain, Address: a.Address.String(), Pool: a.Pool, Owner: v1alpha1.AddressOwner{
-		Node: a.Node, NodeUID: a.NodeUID, Namespace: a.Owner.Namespace, Pod: a.Owner.Pod, PodUID: a.Owner.UID,
-		ContainerID: a.Owner.ContainerID, Interface: a.Owner.IfName,
-	}, Claim: v1alpha1.ClaimReference(a.Claim), Reserved: a.Reserved, Origin: a.Origin}
+	o.Spec = v1alpha1.IPAddressSpec{Domain: a.Domain, Address: a.Address.String(), Pool: a.Pool,
+		Owner: Use{a.Node, a.NodeUID, a.Owner}.object(), Incoming: a.Incoming.object(), Claim: v1alpha1.ClaimReference(a.Claim), Reserved: a.Reserved, Origin: a.Origin}
 	if q := a.Quarantine; q != nil {
 		o.Spec.Quarantine = &v1alpha1.AddressQuarantine{MAC: q.MAC, Node: q.Node, Seconds: int64(q.Lasts / time.Second), Seen: metav1.NewTime(q.Seen)}
 	}
@@ -178,14 +185,22 @@ func AddressFrom(o *v1alpha1.IPAddress) (Address, error) {
 	if err != nil {
 		return Address{}, fmt.Errorf("IPAddress %s: spec.address: %w", o.Name, err)
 	}
-	w := o.Spec.Owner
+	w := useFrom(o.Spec.Owner)
 	a := Address{Meta: metaFrom(&o.ObjectMeta), Domain: o.Spec.Domain, Address: ip.Unmap(), Pool: o.Spec.Pool, Node: w.Node, NodeUID: w.NodeUID,
-		Owner: Owner{Key: Key{w.ContainerID, w.Interface}, Namespace: w.Namespace, Pod: w.Pod, UID: w.PodUID},
-		Claim: ClaimRef(o.Spec.Claim), Reserved: o.Spec.Reserved, Origin: o.Spec.Origin}
+		Owner: w.Owner, Incoming: useFrom(o.Spec.Incoming), Claim: ClaimRef(o.Spec.Claim), Reserved: o.Spec.Reserved, Origin: o.Spec.Origin}
 	if q := o.Spec.Quarantine; q != nil {
 		a.Quarantine = &Quarantine{MAC: q.MAC, Node: q.Node, Lasts: time.Duration(q.Seconds) * time.Second, Seen: q.Seen.Time}
 	}
 	return a, nil
+}
+
+func (u Use) object() v1alpha1.AddressOwner {
+	return v1alpha1.AddressOwner{Node: u.Node, NodeUID: u.NodeUID, Namespace: u.Owner.Namespace, Pod: u.Owner.Pod, PodUID: u.Owner.UID,
+		ContainerID: u.Owner.ContainerID, Interface: u.Owner.IfName}
+}
+
+func useFrom(w v1alpha1.AddressOwner) Use {
+	return Use{w.Node, w.NodeUID, Owner{Key: Key{w.ContainerID, w.Interface}, Namespace: w.Namespace, Pod: w.Pod, UID: w.PodUID}}
 }
 
 func metaFrom(o *metav1.ObjectMeta) Meta { return Meta{o.Name, string(o.UID), o.ResourceVersion} }

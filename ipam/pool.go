@@ -181,6 +181,9 @@ type Grant struct {
 	Pool string
 	// MAC is what the interface should have with this address; empty is any.
 	MAC net.HardwareAddr
+	// Shared: another interface has the address too, that of the same virtual
+	// machine on the node that it migrates from.
+	Shared bool
 }
 
 // grant makes an address of the pool ready to use; the pool's routes without

@@ -172,6 +172,9 @@ func (a *Allocator) sync(ctx context.Context) error {
 		return fmt.Errorf("list this node's addresses: %w", err)
 	}
 	a.rememberImported(mine)
+	if mine, err = a.withIncoming(ctx, mine); err != nil {
+		return fmt.Errorf("look for addresses that migrate: %w", err)
+	}
 	if err := a.reclaim(ctx, mine); err != nil {
 		return err
 	}
@@ -282,7 +285,7 @@ func (a *Allocator) reclaim(ctx context.Context, mine []Address) error {
 				continue
 			}
 			on, ok := bound[spot{s.domain, x}]
-			ok = ok && on.rightOf(h.owner.Key)
+			ok = ok && on.rightOf(a.NodeUID, h.owner.Key)
 			switch {
 			case ok:
 				changed = changed || !s.bound || s.uid != on.UID

@@ -66,9 +66,15 @@ func stripPod(object any) (any, error) {
 			kept[key] = v
 		}
 	}
+	var labels map[string]string
+	for _, key := range []string{attach.KubeVirtMigrationLabel, attach.MigrationLabel} {
+		if v, ok := p.Labels[key]; ok {
+			labels = map[string]string{key: v}
+		}
+	}
 	p.ObjectMeta = metav1.ObjectMeta{
 		Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion,
-		DeletionTimestamp: p.DeletionTimestamp, Annotations: kept,
+		DeletionTimestamp: p.DeletionTimestamp, Annotations: kept, Labels: labels,
 		OwnerReferences: stickyOwner(p.OwnerReferences),
 	}
 	return p, nil
@@ -132,7 +138,7 @@ func (p *Pods) Known() (map[string]bool, bool) {
 
 func toPod(m *metav1.PartialObjectMetadata) attach.Pod {
 	pod := attach.Pod{Namespace: m.Namespace, Name: m.Name, UID: string(m.UID), StaticUID: m.Annotations[staticAnnotation],
-		Networks: m.Annotations[attach.SelectionAnnotation]}
+		Networks: m.Annotations[attach.SelectionAnnotation], Migrates: attach.Migrates(m.Labels)}
 	for _, r := range m.OwnerReferences {
 		pod.Owner = attach.Controller{APIVersion: r.APIVersion, Kind: r.Kind, Name: r.Name, UID: string(r.UID)}
 	}

@@ -46,6 +46,12 @@ type IPAddressSpec struct {
 	// +optional
 	Owner AddressOwner `json:"owner,omitzero"`
 
+	// Incoming is the interface of a virtual machine that migrates to another
+	// node while it runs: it has the address besides Owner, and becomes the
+	// owner when Owner's interface is gone.
+	// +optional
+	Incoming AddressOwner `json:"incoming,omitzero"`
+
 	// Claim is the IPClaim that the address belongs to, whether a Pod uses it
 	// now or not.
 	// +optional

@@ -217,6 +217,7 @@ func (in *IPAddressList) DeepCopyObject() runtime.Object {
 func (in *IPAddressSpec) DeepCopyInto(out *IPAddressSpec) {
 	*out = *in
 	out.Owner = in.Owner
+	out.Incoming = in.Incoming
 	out.Claim = in.Claim
 	if in.Quarantine != nil {
 		in, out := &in.Quarantine, &out.Quarantine

@@ -44,6 +44,8 @@ type Address struct {
 	Prefix netip.Prefix `json:"prefix"`
 	// Gateway of the subnet; invalid when there is none.
 	Gateway netip.Addr `json:"gateway,omitzero"`
+	// Quiet: the segment is not told that the address is here now, because another node's interface still speaks for it.
+	Quiet bool `json:"-"`
 	// Probe asks the segment whether a stranger has the address before the Pod gets it.
 	Probe bool `json:"-"`
 }

@@ -297,6 +297,9 @@ func (t *transaction) announce() error {
 		}
 		for _, a := range j.addresses {
 			var err error
+			if a.Quiet {
+				continue
+			}
 			if ip := a.Prefix.Addr(); ip.Is4() {
 				err = t.pod.Apply(link.Announce4(j.IfName, j.inside.Index, ip))
 			} else {

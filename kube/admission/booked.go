@@ -20,6 +20,9 @@ type asker struct {
 	namespace, name string
 	// owner makes the Pod; nil for a Pod by itself.
 	owner *metav1.OwnerReference
+	// migrates: a virtual machine is on its way to the Pod, whose addresses
+	// another has still.
+	migrates bool
 	// workload tells that name is that of a workload, and not of a Pod.
 	workload bool
 }

@@ -83,7 +83,7 @@ func (d *Desk) named(ctx context.Context, r attach.Reviewed, who asker) error {
 	}
 	for _, has := range c.Has {
 		bound, _ := d.holders(ctx, has.Domain, has.Address.Addr())
-		if bound == nil || bound.Claim.UID != c.UID || who.is(bound.Owner) {
+		if bound == nil || bound.Claim.UID != c.UID || who.is(bound.Owner) || who.migrates {
 			continue
 		}
 		if err := c.Busy(*bound); err != nil {

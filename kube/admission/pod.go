@@ -18,6 +18,7 @@ type template struct {
 	Metadata struct {
 		Name            string                  `json:"name"`
 		Annotations     map[string]string       `json:"annotations"`
+		Labels          map[string]string       `json:"labels"`
 		OwnerReferences []metav1.OwnerReference `json:"ownerReferences"`
 	} `json:"metadata"`
 	Spec struct {
@@ -42,7 +43,7 @@ func (d *Desk) pod(ctx context.Context, req admission.Request) (verdict, error) 
 		return verdict{}, fmt.Errorf("read the Pod of the request: %w", err)
 	}
 	var v verdict
-	who := asker{namespace: req.Namespace, name: t.Metadata.Name, owner: metav1.GetControllerOf(&metav1.ObjectMeta{OwnerReferences: t.Metadata.OwnerReferences})}
+	who := asker{namespace: req.Namespace, name: t.Metadata.Name, migrates: attach.Migrates(t.Metadata.Labels), owner: metav1.GetControllerOf(&metav1.ObjectMeta{OwnerReferences: t.Metadata.OwnerReferences})}
 	for _, r := range d.review(ctx, t, who) {
 		note := r.Refusal.Note()
 		if d.Deny && v.denied == "" && !slices.Contains(passing, r.Refusal.Reason) {

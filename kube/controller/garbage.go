@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
 // sweepEvery is how often garbage is looked for.
@@ -122,6 +123,9 @@ func (g *garbage) lost(ctx context.Context) (map[ownerID][]client.Object, error)
 	}
 	for i, a := range addresses.Items {
 		add(ownerID{a.Spec.Owner.Node, a.Spec.Owner.NodeUID}, &addresses.Items[i])
+		if in := a.Spec.Incoming; in.NodeUID != a.Spec.Owner.NodeUID {
+			add(ownerID{in.Node, in.NodeUID}, &addresses.Items[i])
+		}
 	}
 	return lost, nil
 }
@@ -151,7 +155,7 @@ func (g *garbage) bury(ctx context.Context, owner ownerID, objects []client.Obje
 		if b, ok := o.(*v1alpha1.IPBlock); ok && e.OutOfService && b.Spec.State != v1alpha1.BlockQuarantined {
 			continue // its agent, if it runs, has not had the time to object
 		}
-		switch err := g.release(ctx, o); {
+		switch err := g.release(ctx, owner, o); {
 		case apierrors.IsNotFound(err), apierrors.IsConflict(err): // changed since: the next sweep looks again
 		case err != nil:
 			errs = append(errs, fmt.Errorf("release %s of lost node %s: %w", title(o), owner.Name, err))
@@ -164,12 +168,21 @@ func (g *garbage) bury(ctx context.Context, owner ownerID, objects []client.Obje
 }
 
 // release deletes an object, if it is as it was read. An address that belongs
-// to a claim stays, without an owner.
-func (g *garbage) release(ctx context.Context, o client.Object) error {
+// to a claim stays, without an owner, or with the interface that it was about
+// to move to.
+func (g *garbage) release(ctx context.Context, owner ownerID, o client.Object) error {
 	if a, ok := o.(*v1alpha1.IPAddress); ok && a.Spec.Claim.UID != "" {
+		read, err := ipam.AddressFrom(a)
+		if err != nil {
+			return err
+		}
 		next := a.DeepCopy()
-		next.Spec.Owner = v1alpha1.AddressOwner{}
+		left := read.WithoutNode(owner.UID).Object()
+		next.Spec.Owner, next.Spec.Incoming = left.Spec.Owner, left.Spec.Incoming
 		delete(next.Labels, v1alpha1.NodeLabel)
+		if uid := next.Spec.Owner.NodeUID; uid != "" {
+			next.Labels[v1alpha1.NodeLabel] = uid
+		}
 		return g.Update(ctx, next)
 	}
 	uid, version := o.GetUID(), o.GetResourceVersion()

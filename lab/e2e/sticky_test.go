@@ -253,3 +253,52 @@ spec: {network: e2e-hand, addresses: [192.168.93.77], mac: "02:00:00:00:93:77"}
 	must(t, err)
 	free(t, "e2e-hand", "e2e-hand-192-168-93-0-24")
 }
+
+// While a virtual machine migrates the Pod that it comes from and the one that it goes to have its address and MAC; nobody else gets
+// them, and who is left at the end has them.
+func TestVirtualMachineMigrates(t *testing.T) {
+	ns := room(t, "e2e-migrate")
+	network(t, "e2e-migrate", ns, macvlan("up1", "192.168.97.0/24"))
+	must(t, lab.Apply(within(t, 20*time.Second), `apiVersion: tsunagu.dev/v1alpha1
+kind: IPClaim
+metadata: {name: vm-a, namespace: `+ns+`}
+spec: {network: e2e-migrate, addresses: [192.168.97.77], mac: "02:00:00:00:97:77"}
+`))
+	const asks = `[{"name":"e2e-migrate","ipam-claim-reference":"vm-a"}]`
+	const face = "[192.168.97.77] 02:00:00:00:97:77"
+	on := func(p drive.Pod) string {
+		i, _ := p.On(ns + "/e2e-migrate")
+		return fmt.Sprint(i.IPs, " ", i.MAC)
+	}
+	source := create(t, ns, "source", "node1", asks)
+	must(t, lab.Apply(within(t, 20*time.Second), strings.Replace(pod(ns, "target", "node2", asks), "labels: {", `labels: {kubevirt.io/migrationJobUID: "1f0a", `, 1)))
+	targets, err := lab.Ready(within(t, time.Minute), ns, "name=target", 1)
+	must(t, err)
+	if on(source) != face || on(targets[0]) != face {
+		t.Fatalf("the source has %s, the target %s", on(source), on(targets[0]))
+	}
+	must(t, lab.Apply(within(t, 20*time.Second), pod(ns, "third", "node3", asks)))
+	t.Log(warning(t, ns, "third", 30*time.Second, "ClaimInUse", "192.168.97.77"))
+	for _, node := range []string{"node1", "node2"} { // what both know survives
+		_, err := lab.Kill(node, "tsunagu-agent")
+		must(t, err)
+	}
+	_, err = lab.Kubectl(within(t, time.Minute), "delete", "pod", "-n", ns, "source", "third")
+	must(t, err)
+	owner := ""
+	must(t, drive.Until(within(t, 30*time.Second), 500*time.Millisecond, func(ctx context.Context) (err error) {
+		owner, err = lab.Kubectl(ctx, "get", "ipaddresses.tsunagu.dev", "-l", "tsunagu.dev/domain=e2e-migrate", "-o", "jsonpath={.items[*].spec.owner.pod} {.items[*].spec.incoming.pod}")
+		if err == nil && strings.TrimSpace(owner) != "target" {
+			err = fmt.Errorf("the address is %q's", owner)
+		}
+		return err
+	}))
+	stranger := create(t, ns, "other", "node3", "e2e-migrate")
+	ping(t, targets[0], "net1", address(t, stranger, ns+"/e2e-migrate", false))
+	ping(t, stranger, "net1", "192.168.97.77")
+	_, err = lab.Kubectl(within(t, time.Minute), "delete", "pod", "-n", ns, "target", "other")
+	must(t, err)
+	_, err = lab.Kubectl(within(t, 20*time.Second), "delete", "ipclaim", "-n", ns, "vm-a")
+	must(t, err)
+	free(t, "e2e-migrate", "e2e-migrate-192-168-97-0-24")
+}

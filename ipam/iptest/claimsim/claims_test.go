@@ -62,7 +62,7 @@ func (w *world) liveClaimed(h *host, i int) {
 	name := fmt.Sprintf("vm-%d", k)
 	o := ipam.Owner{Key: ipam.Key{ContainerID: sandbox, IfName: "net1"}, Namespace: "sim", Pod: name, Network: "sim/blue"}
 	make := ipam.Claim{Meta: ipam.Meta{Name: name}, Namespace: "sim", Network: "sim/blue", Made: true}
-	c := &ipam.Claiming{Namespace: "sim", Name: name, Make: &make}
+	c := &ipam.Claiming{Namespace: "sim", Name: name, Make: &make, Migrates: w.under(3, sandbox, "migrates") == 0}
 	wants := anyOf(simPools[k%2])
 	if k%3 == 0 {
 		wants = anyOf(simPools[2], simPools[3])
@@ -86,18 +86,39 @@ func (w *world) liveClaimed(h *host, i int) {
 		time.Sleep(w.pause(time.Second, sandbox))
 	}
 	if grants != nil && w.exists(o.ContainerID) {
-		w.oracle.begin("blue", grants, sandbox)
-		w.claims.got(name, gen, sandbox, fmt.Sprint(grants))
+		w.sharedWith(grants, sandbox)
+		w.oracle.begin("blue", grants, sandbox, c.Migrates)
+		w.claims.got(name, gen, sandbox, what(grants))
 	}
 	time.Sleep(w.pause(3*time.Second, sandbox))
-	w.oracle.end("blue", grants, sandbox)
 	w.sandbox(o.ContainerID, "")
+	w.oracle.endOf(sandbox)
 	for range 2 { // a DEL may come twice, and late
 		for w.free(h, o) != nil {
 			time.Sleep(w.pause(time.Second, sandbox))
 		}
 		time.Sleep(w.pause(2*time.Second, sandbox, "late"))
 	}
+}
+
+// sharedWith tells the oracle of the owners of addresses that a Pod shares.
+func (w *world) sharedWith(grants []ipam.Grant, sandbox string) {
+	_, _, all := w.store.Objects()
+	for _, g := range grants {
+		for _, x := range all {
+			if owner := x.Owner.ContainerID; g.Shared && x.Domain == "blue" && x.Address == g.Address.Addr() && owner != sandbox && w.exists(owner) {
+				w.oracle.owns("blue "+x.Address.String(), owner)
+			}
+		}
+	}
+}
+
+// what a Pod got, whether it shares it or not.
+func what(grants []ipam.Grant) (all string) {
+	for _, g := range grants {
+		all += fmt.Sprint(g.Address, " ", g.MAC, " ", g.Pool, " ")
+	}
+	return all
 }
 
 // free is a DEL.
@@ -165,12 +186,11 @@ func (w *world) bury(uid string) {
 	}
 	for _, x := range all {
 		switch {
-		case x.NodeUID != uid:
+		case x.NodeUID != uid && x.Incoming.NodeUID != uid:
 		case x.Claim == ipam.ClaimRef{}:
 			_ = s.DeleteAddress(ctx, x.Name, x.UID)
 		default:
-			x.Node, x.NodeUID, x.Owner = "", "", ipam.Owner{}
-			_, _ = s.UpdateAddress(ctx, x)
+			_, _ = s.UpdateAddress(ctx, x.WithoutNode(uid))
 		}
 	}
 	w.claims.mu.Lock()
@@ -197,13 +217,16 @@ func (w *world) stir(hosts []*host, lone map[string]int) {
 
 // settleClaims ends all claims when nothing happens any more, and tells what
 // is not as it should be.
-func (w *world) settleClaims() (wrong []string) {
+func (w *world) settleClaims(hosts []*host) (wrong []string) {
 	for _, uid := range w.buried {
 		w.bury(uid) // what arrived after
 	}
+	for _, h := range hosts { // a migration whose source was lost may have become theirs only now
+		h.sweep()
+	}
 	_, _, all := w.store.Objects()
 	for _, x := range all {
-		if x.Claim != (ipam.ClaimRef{}) && x.NodeUID != "" {
+		if x.Claim != (ipam.ClaimRef{}) && (x.NodeUID != "" || x.Incoming != ipam.Use{}) {
 			wrong = append(wrong, fmt.Sprintf("%s is used by %s, which is no more", x.Name, x.Owner.Key))
 		}
 	}
@@ -223,10 +246,10 @@ func newClaimWorld(t *testing.T, seed int) *world {
 		claims: &claimWorld{identities: 3 + seed%4, first: map[string]string{}, gens: map[string]int{}}}
 }
 
-// P9, P10, P11, P17 and the crash at each step: Pods with claims move between
+// P9, P10, P11, P17, P22 and the crash at each step: Pods with claims move between
 // nodes while everything that may go wrong does.
 func TestSimulationOfClaims(t *testing.T) {
-	lives := 0
+	lives, pairs := 0, 0
 	for seed := *firstSeed; seed < *firstSeed+*seeds; seed++ {
 		synctest.Test(t, func(t *testing.T) {
 			w := newClaimWorld(t, seed)
@@ -238,9 +261,13 @@ func TestSimulationOfClaims(t *testing.T) {
 				t.Errorf("seed %d: left: %s", seed, l)
 			}
 			lives += w.claims.lives
+			pairs += w.oracle.pairs
 		})
 	}
-	t.Logf("%d Pods with claims lived", lives)
+	if pairs == 0 {
+		t.Error("no virtual machine migrated")
+	}
+	t.Logf("%d Pods with claims lived, %d addresses migrated", lives, pairs)
 }
 
 // usurper takes over a claim's address whoever has it.
@@ -294,6 +321,26 @@ func (k keeper) UpdateAddress(ctx context.Context, x ipam.Address) (ipam.Address
 	return k.Store.UpdateAddress(ctx, x)
 }
 
+// blind does not see that an address migrates.
+type blind struct{ ipam.Store }
+
+func (b blind) GetAddress(ctx context.Context, name string) (ipam.Address, error) {
+	x, err := b.Store.GetAddress(ctx, name)
+	x.Incoming = ipam.Use{}
+	return x, err
+}
+
+// eager takes a migration for ended when it begins.
+type eager struct{ ipam.Store }
+
+func (e eager) GetAddress(ctx context.Context, name string) (ipam.Address, error) {
+	x, err := e.Store.GetAddress(ctx, name)
+	if to := x.Incoming; to != (ipam.Use{}) {
+		x.Node, x.NodeUID, x.Owner, x.Incoming = to.Node, to.NodeUID, to.Owner, ipam.Use{}
+	}
+	return x, err
+}
+
 func TestPlantedBugsOfClaimsAreFound(t *testing.T) {
 	store := func(f func(ipam.Store) ipam.Store) func(*world) { return func(w *world) { w.wrap = f } }
 	for _, bug := range []struct {
@@ -304,6 +351,8 @@ func TestPlantedBugsOfClaimsAreFound(t *testing.T) {
 		{"the end of one sandbox frees the next", func(w *world) { w.byName = true }},
 		{"an address is written whatever its version", store(func(s ipam.Store) ipam.Store { return hasty{s} })},
 		{"a claim is written whatever its version", store(func(s ipam.Store) ipam.Store { return lister{s} })},
+		{"a third may come while an address migrates", store(func(s ipam.Store) ipam.Store { return blind{s} })},
+		{"a migration ends when it begins", store(func(s ipam.Store) ipam.Store { return eager{s} })},
 		{"the use of an address is never ended", store(func(s ipam.Store) ipam.Store { return keeper{s} })},
 		{"what is to be undone is not logged", func(w *world) {
 			w.wrapLog = func(l ipam.Log) ipam.Log { return forgetful{l, "x/"} }

@@ -19,32 +19,81 @@ import (
 )
 
 // oracle knows who uses what: an address of a domain is used from when a take
-// was answered until the sandbox is gone, and by one at a time.
+// was answered until the sandbox is gone, and by one at a time, or two, of which
+// the second has said that its virtual machine migrates.
 type oracle struct {
 	mu     sync.Mutex
 	users  map[string]string
+	second map[string]string
+	owner  map[string]string // by right, of what one uses who shares it
+	pairs  int
 	failed []string
 }
 
-func (o *oracle) begin(domain string, grants []ipam.Grant, who string) {
+func (o *oracle) begin(domain string, grants []ipam.Grant, who string, migrates bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, g := range grants {
 		at := domain + " " + g.Address.Addr().String()
-		if other, used := o.users[at]; used && other != who {
+		other, used := o.users[at]
+		switch third := o.second[at]; {
+		case !used || other == who:
+			o.users[at] = who
+		case third == who:
+		case third == "" && o.owner[at] == who:
+			o.users[at], o.second[at] = who, other
+			o.pairs++
+		case migrates && third == "":
+			o.second[at] = who
+			o.pairs++
+		case third != "":
+			o.failed = append(o.failed, fmt.Sprintf("%s is used by %s, %s and %s", at, other, third, who))
+		default:
 			o.failed = append(o.failed, fmt.Sprintf("%s is used by %s and %s", at, other, who))
+			o.users[at] = who
 		}
-		o.users[at] = who
+	}
+}
+
+// leaves ends one's use.
+func (o *oracle) leaves(at string, gone func(who string) bool) {
+	if gone(o.second[at]) {
+		delete(o.second, at)
+	}
+	if gone(o.users[at]) {
+		delete(o.users, at)
+		delete(o.owner, at)
+		if next := o.second[at]; next != "" {
+			o.users[at] = next
+			delete(o.second, at)
+		}
 	}
 }
 
 func (o *oracle) endAll(prefix string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for at, who := range o.users {
-		if strings.HasPrefix(who, prefix) {
-			delete(o.users, at)
-		}
+	for at := range o.users {
+		o.leaves(at, func(who string) bool { return strings.HasPrefix(who, prefix) })
+	}
+}
+
+// owns notes who an address is shared with that nobody uses yet: its owner may
+// not have heard that it is, and may never.
+func (o *oracle) owns(at, who string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.users[at] == "" {
+		o.owner[at] = who
+	}
+}
+
+// endOf ends all that one uses.
+func (o *oracle) endOf(who string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for at := range o.users {
+		o.leaves(at, func(user string) bool { return user == who })
 	}
 }
 
@@ -52,9 +101,7 @@ func (o *oracle) end(domain string, grants []ipam.Grant, who string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, g := range grants {
-		if at := domain + " " + g.Address.Addr().String(); o.users[at] == who {
-			delete(o.users, at)
-		}
+		o.leaves(domain+" "+g.Address.Addr().String(), func(user string) bool { return user == who })
 	}
 }
 
@@ -285,7 +332,7 @@ func (w *world) live(h *host, i int) {
 		time.Sleep(w.pause(time.Second, o.Pod))
 	}
 	if w.exists(o.ContainerID) {
-		w.oracle.begin("blue", grants, o.Pod)
+		w.oracle.begin("blue", grants, o.Pod, false)
 	}
 	time.Sleep(w.pause(3*time.Second, o.Pod))
 	w.oracle.end("blue", grants, o.Pod)
@@ -353,7 +400,7 @@ func (w *world) retire(n int) {
 // run lets all Pods live and then looks for what is left of them.
 func (w *world) run() (duplicates, leaks []string) {
 	w.dead, w.alive = map[string]bool{}, map[string]string{}
-	w.oracle.users = map[string]string{}
+	w.oracle.users, w.oracle.second, w.oracle.owner = map[string]string{}, map[string]string{}, map[string]string{}
 	w.store = iptest.NewStore()
 	w.store.Through(w.gate)
 	w.store.Lag = func(node string) time.Duration { return w.pause(200*time.Millisecond, node) }
@@ -454,7 +501,7 @@ func (w *world) leaks(hosts []*host) (out []string) {
 	}
 	time.Sleep(time.Minute)
 	if w.claims != nil {
-		out = append(out, w.settleClaims()...)
+		out = append(out, w.settleClaims(hosts)...)
 	}
 	_, blocks, bound := w.store.Objects()
 	for _, b := range blocks {

@@ -18,7 +18,7 @@ import (
 // What this tsunagu carries out itself. definition_test.go holds these lists
 // against the rooms that do the work.
 var (
-	mainPlugins    = []string{"bridge", "dummy", "host-device", "ipvlan", "loopback", "macvlan", "ovs", "ptp", "tap", "trunk", "vlan"}
+	mainPlugins    = []string{"bridge", "dummy", "host-device", "ipvlan", "loopback", "macvlan", "ovs", "ptp", "sriov", "tap", "trunk", "vlan"}
 	chainedPlugins = []string{"tuning"}
 )
 

@@ -56,6 +56,12 @@ func (w *Wirer) compare(pod, node *link.Conn, records []Record) error {
 		return err
 	}
 	for _, r := range records {
+		if err := w.compareFunction(node, r); err != nil {
+			return err
+		}
+		if r.Userspace {
+			continue
+		}
 		if err := inside.compare(r); err != nil {
 			return err
 		}

@@ -41,6 +41,8 @@ type compatRow struct {
 	ifName  string
 	// ovs gives the node an Open vSwitch with bridge br0, whose socket is added to the configuration.
 	ovs bool
+	// driver gives the node a card of the test (fakeCard), whose functions have it.
+	driver string
 }
 
 const (
@@ -171,9 +173,29 @@ var compatRows = []compatRow{
 	{Plugin: "ovs", Option: "socket_file (nobody there)", Config: `{"bridge":"br0","socket_file":"unix:/run/none.sock"}`, Want: "no Open vSwitch answers at unix:/run/none.sock"},
 	{Plugin: "ovs", Option: "deviceID", Config: `{"bridge":"br0","deviceID":"0000:03:02.3"}`, Want: "the representor of a virtual function is not put on a switch yet"},
 
+	{Plugin: "host-device", Option: "DPDK device", Config: `{"pciBusID":"0000:04:00.0"}`, Want: "works", driver: "vfio-pci"},
+	{Plugin: "host-device", Option: "runtimeConfig.deviceID", Config: `{"runtimeConfig":{"deviceID":"0000:03:02.1"}}`, Want: "works", driver: "vf", prepare: function},
+	{Plugin: "sriov", Option: "deviceID", Config: `{"deviceID":"0000:03:02.1"}`, Want: "works", driver: "vf", prepare: function, addresses: []string{v4}},
+	{Plugin: "sriov", Option: "deviceID (not given)", Config: `{}`, Want: "VF pci addr is required"},
+	{Plugin: "sriov", Option: "deviceID (no virtual function)", Config: `{"deviceID":"0000:09:00.0"}`, Want: "is no virtual function", driver: "vf"},
+	{Plugin: "sriov", Option: "DPDK device", Config: `{"deviceID":"0000:03:02.2"}`, Want: "works", driver: "vfio-pci"},
+	{Plugin: "sriov", Option: "vlan", Config: `{"deviceID":"0000:03:02.1","vlan":100}`, Want: "works", driver: "vf", prepare: function},
+	{Plugin: "sriov", Option: "vlanQoS", Config: `{"deviceID":"0000:03:02.1","vlan":100,"vlanQoS":4}`, Want: "works", driver: "vf", prepare: function},
+	{Plugin: "sriov", Option: "vlanQoS (no vlan)", Config: `{"deviceID":"0000:03:02.1","vlanQoS":4}`, Want: "non-zero vlan id must be configured"},
+	{Plugin: "sriov", Option: "vlanProto", Config: `{"deviceID":"0000:03:02.1","vlan":100,"vlanProto":"802.1ad"}`, Want: "works", driver: "vf", prepare: function},
+	{Plugin: "sriov", Option: "mac", Config: `{"deviceID":"0000:03:02.1","mac":"` + askedAs + `"}`, Want: "works", driver: "vf", prepare: function},
+	{Plugin: "sriov", Option: "spoofchk", Config: `{"deviceID":"0000:03:02.1","spoofchk":"off"}`, Want: "works", driver: "vf", prepare: function},
+	{Plugin: "sriov", Option: "trust", Config: `{"deviceID":"0000:03:02.1","trust":"on"}`, Want: "works", driver: "vf", prepare: function},
+	{Plugin: "sriov", Option: "link_state", Config: `{"deviceID":"0000:03:02.1","link_state":"enable"}`, Want: "works", driver: "vf", prepare: function},
+	{Plugin: "sriov", Option: "min_tx_rate and max_tx_rate", Config: `{"deviceID":"0000:03:02.1","min_tx_rate":100,"max_tx_rate":200}`, Want: "works", driver: "vf", prepare: function},
+	{Plugin: "sriov", Option: "logLevel and logFile", Config: `{"deviceID":"0000:03:02.1","logLevel":"debug","logFile":"/tmp/x"}`, Want: "works", driver: "vf", prepare: function},
+
 	{Plugin: "dummy", Option: "ipam", Config: `{}`, Want: "works", needs: "dummy", newer: true, addresses: []string{v4, v6}},
 	{Plugin: "dummy", Option: "ipam (none)", Config: `{}`, Want: "dummy interface requires an IPAM configuration", newer: true},
 }
+
+// function is the interface of a virtual function.
+func function(w *world, _ *netns.Namespace) { w.device("vf1") }
 
 func hostDevice(w *world, _ *netns.Namespace) {
 	w.device("dev0")
@@ -221,6 +243,11 @@ func compat(t *testing.T, whole bool) {
 		t.Run(row.Plugin+"/"+row.Option, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
+			if row.driver != "" {
+				card := newFakeCard()
+				card.driver = row.driver
+				w.wirer.cards = card
+			}
 			if row.ovs {
 				row.Config = strings.TrimSuffix(row.Config, "}") + fmt.Sprintf(`,"socket_file":"unix:%s"}`, newVSwitch(t, w.node).socket())
 			}
@@ -340,6 +367,9 @@ func (a *Attachment) askedMAC() net.HardwareAddr {
 
 // reference is the plugin that knows the option; "" for none. TSUNAGU_CNI_PLUGINS is a directory with the newest ones.
 func (r compatRow) reference() string {
+	if r.driver != "" {
+		return "" // no card here; what it is told is compared with the documentation in TestSRIOV
+	}
 	if r.ovs {
 		return "" // ovs-cni is in no distribution; the ports are compared with its documentation in TestOVS
 	}

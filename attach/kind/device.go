@@ -3,8 +3,10 @@ package kind
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
@@ -57,47 +59,63 @@ func (s HostDevice) prepare(t *transaction, j *job) error {
 			return NameTaken{IfName: j.IfName, By: describe(l)}
 		}
 	}
-	device, err := s.find(t)
+	if s.PCIBusID != "" && slices.Contains(userspaceDrivers, t.cards.DriverOf(s.PCIBusID)) {
+		return t.hand(j)
+	}
+	device, err := s.find(t, j.Spec.Type())
 	if err != nil {
 		return err
 	}
 	if device.Loopback {
-		return DeviceBusy{Type: "host-device", Device: device.Name, Why: "is the loopback interface"}
+		return DeviceBusy{Type: j.Spec.Type(), Device: device.Name, Why: "is the loopback interface"}
 	}
 	if device.Master != 0 {
-		return DeviceBusy{Type: "host-device", Device: device.Name, Why: "belongs to " + t.nameOf(device.Master)}
+		return DeviceBusy{Type: j.Spec.Type(), Device: device.Name, Why: "belongs to " + t.nameOf(device.Master)}
 	}
 	if why, err := t.neededByNode(device); err != nil {
 		return err
 	} else if why != "" {
-		return DeviceBusy{Type: "host-device", Device: device.Name, Why: why}
+		return DeviceBusy{Type: j.Spec.Type(), Device: device.Name, Why: why}
 	}
 	j.below = device
 	j.taken = &Device{Name: device.Name, MTU: device.MTU, MAC: device.MAC.String(), Alias: device.Alias, Up: device.Up}
+	if err := t.configureFunction(j); err != nil {
+		return err
+	}
 	return s.take(t, j)
 }
 
+// hand gives the Pod a device that has no interface: only its card is told.
+func (t *transaction) hand(j *job) error {
+	j.userspace, j.taken = true, &Device{}
+	if err := t.configureFunction(j); err != nil || j.function == nil {
+		return err
+	}
+	j.made = true
+	return t.cards.Change(t.node, j.function.PF, j.function.Want)
+}
+
 // find looks the device up by whatever the configuration names it by.
-func (s HostDevice) find(t *transaction) (link.Link, error) {
+func (s HostDevice) find(t *transaction, typ string) (link.Link, error) {
 	name, called := s.Device, s.Device
 	var err error
 	switch {
 	case s.PCIBusID != "":
 		called = "PCI " + s.PCIBusID
-		name, err = link.OfPCI(s.PCIBusID)
+		name, err = t.cards.DeviceOf(s.PCIBusID)
 	case s.KernelPath != "":
 		called = s.KernelPath
 		name, err = link.OfPath(s.KernelPath)
 	case s.HWAddr != nil:
-		return s.byMAC(t)
+		return s.byMAC(t, typ)
 	}
 	if link.Missing(err) {
-		return link.Link{}, t.noUplink("host-device", called)
+		return link.Link{}, t.noUplink(typ, called)
 	}
-	return t.uplink("host-device", name)
+	return t.uplink(typ, name)
 }
 
-func (s HostDevice) byMAC(t *transaction) (link.Link, error) {
+func (s HostDevice) byMAC(t *transaction, typ string) (link.Link, error) {
 	links, err := t.node.Links()
 	if err != nil {
 		return link.Link{}, err
@@ -107,7 +125,7 @@ func (s HostDevice) byMAC(t *transaction) (link.Link, error) {
 			return l, nil
 		}
 	}
-	return link.Link{}, t.noUplink("host-device", s.HWAddr.String())
+	return link.Link{}, t.noUplink(typ, s.HWAddr.String())
 }
 
 // take moves the device into the Pod. Its alias comes first: from then on it can be found and given back.
@@ -116,6 +134,12 @@ func (s HostDevice) take(t *transaction, j *job) error {
 	if err := t.node.Apply(link.Set(link.Change{Device: j.below.Name, Index: j.below.Index, Alias: &alias})); err != nil {
 		return err
 	}
+	j.made = true
+	if j.function != nil && changes(j.function.Want) {
+		if err := t.cards.Change(t.node, j.function.PF, j.function.Want); err != nil {
+			return fmt.Errorf("sriov: %w", err)
+		}
+	}
 	move := link.Change{Device: j.below.Name, Index: j.below.Index, NS: t.ns, Name: j.IfName, Up: &yes}
 	if j.asked {
 		move.MAC = j.mac
@@ -123,7 +147,6 @@ func (s HostDevice) take(t *transaction, j *job) error {
 	if j.mtu > 0 {
 		move.MTU = j.mtu
 	}
-	j.made = true
 	if err := t.node.Apply(link.Set(move)); err != nil {
 		return fmt.Errorf("host-device: %w", err)
 	}
@@ -132,7 +155,7 @@ func (s HostDevice) take(t *transaction, j *job) error {
 
 func (HostDevice) link() (net.HardwareAddr, int) { return nil, 0 }
 
-func (s HostDevice) record(j *job, w *Wired) { w.Device = j.taken }
+func (s HostDevice) record(j *job, w *Wired) { w.Device, w.Userspace = j.taken, j.userspace }
 
 // giveBack moves a device from the Pod to the node and makes it what it was. It travels under a name that nothing else has. When
 // somebody has taken its own name on the node meanwhile it stays under that one, with the alias for Orphans to find.
@@ -158,6 +181,7 @@ func (w *Wirer) restore(node *link.Conn, name string, was Device) error {
 	if err != nil {
 		return err
 	}
+	told := w.resetFunction(node, was) // a card that refuses keeps nobody from having the interface back
 	if name != was.Name {
 		err = node.Apply(link.Set(link.Change{Device: name, Index: l.Index, Name: was.Name}))
 		if link.Exists(err) {
@@ -166,7 +190,7 @@ func (w *Wirer) restore(node *link.Conn, name string, was Device) error {
 		}
 	}
 	if err != nil {
-		return err
+		return errors.Join(err, told)
 	}
-	return node.Apply(link.Set(link.Change{Device: was.Name, Index: l.Index, Alias: &was.Alias, Up: &was.Up}))
+	return errors.Join(told, node.Apply(link.Set(link.Change{Device: was.Name, Index: l.Index, Alias: &was.Alias, Up: &was.Up})))
 }

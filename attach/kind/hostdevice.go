@@ -15,11 +15,15 @@ type HostDevice struct {
 	HWAddr net.HardwareAddr
 	// KernelPath is a path below /sys/devices that holds the interface.
 	KernelPath string
-	// PCIBusID is the address of the PCI device that has the interface, as 0000:00:1f.6.
+	// PCIBusID is the address of the PCI device that has the interface, as 0000:00:1f.6,
+	// or the name of one on the auxiliary bus.
 	PCIBusID string
 }
 
 var pciAddress = regexp.MustCompile(`^[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]$`)
+
+// auxiliaryDevice is the name of a device on the auxiliary bus, such as mlx5_core.sf.4.
+var auxiliaryDevice = regexp.MustCompile(`^[0-9A-Za-z_]+\.[0-9A-Za-z_]+\.[0-9]+$`)
 
 func parseHostDevice(f *fields) (Spec, error) {
 	s := HostDevice{
@@ -45,7 +49,7 @@ func parseHostDevice(f *fields) (Spec, error) {
 	if given != 1 {
 		f.fail("", `specify either "device", "hwaddr", "kernelpath" or "pciBusID"`)
 	}
-	if s.PCIBusID != "" && !pciAddress.MatchString(s.PCIBusID) {
+	if s.PCIBusID != "" && !pciAddress.MatchString(s.PCIBusID) && !auxiliaryDevice.MatchString(s.PCIBusID) {
 		f.fail("pciBusID", "%q is not a PCI address such as 0000:00:1f.6", s.PCIBusID)
 	}
 	if s.KernelPath != "" && (!strings.HasPrefix(s.KernelPath, "/sys/devices/") || strings.Contains(s.KernelPath, "..")) {

@@ -19,10 +19,12 @@ type job struct {
 	routes    []Route
 
 	// found by prepare
-	below  link.Link  // macvlan: the uplink; bridge: the bridge; host-device: the device
-	taken  *Device    // host-device: how it was
-	socket string     // ovs: of the switch
-	trunk  *TrunkPort // trunk: its port; trunkIndex is the trunk
+	below     link.Link  // macvlan: the uplink; bridge: the bridge; host-device: the device
+	taken     *Device    // host-device: how it was
+	function  *Function  // sriov: what the card is told
+	userspace bool       // host-device, sriov: without an interface
+	socket    string     // ovs: of the switch
+	trunk     *TrunkPort // trunk: its port; trunkIndex is the trunk
 
 	trunkIndex int
 

@@ -22,10 +22,12 @@ func (t *transaction) plug(ctx context.Context) error {
 		if err != nil {
 			return j.blame(err)
 		}
-		t.plugged = append(t.plugged, j)
 		limited, cancel := context.WithTimeout(ctx, a.patience())
 		err = ovs.Switch{Socket: j.socket}.AddPort(limited, s.Bridge, s.port(j, t.ns.Path()))
 		cancel()
+		if !errors.Is(err, ovs.ErrUnreachable) && !errors.Is(err, ovs.ErrNoBridge) {
+			t.plugged = append(t.plugged, j) // an error may be one of waiting
+		}
 		if err != nil {
 			return j.blame(s.explain(ctx, j.socket, err))
 		}
@@ -43,10 +45,8 @@ func (s OVS) explain(ctx context.Context, socket string, err error) error {
 		have, _ := ovs.Switch{Socket: socket}.Bridges(ctx) // the list only helps
 		return NoUplink{Type: "ovs", Name: s.Bridge, Have: have}
 	}
-	if path, ok := strings.CutPrefix(socket, "unix:"); ok {
-		if _, missing := os.Stat(path); missing != nil {
-			return NoSwitch{Socket: socket, Err: err}
-		}
+	if errors.Is(err, ovs.ErrUnreachable) {
+		return NoSwitch{Socket: socket, Err: err}
 	}
 	return fmt.Errorf("ovs: %w", err)
 }

@@ -7,7 +7,7 @@ func Known(typ string) bool { return typ == "pod" || slices.Contains(Names(), ty
 
 // Names lists the built-in types that a network's configuration may name, in order. "pod" is not one of them: it is the pod network's own.
 func Names() []string {
-	return []string{"bridge", "dummy", "host-device", "ipvlan", "loopback", "macvlan", "ovs", "ptp", "tap", "trunk", "vlan"}
+	return []string{"bridge", "dummy", "host-device", "ipvlan", "loopback", "macvlan", "ovs", "ptp", "sriov", "tap", "trunk", "vlan"}
 }
 
 // Parse reads the configuration of one plugin. Errors are Refusals: UnknownKind, BadConfig, Unsupported.
@@ -42,6 +42,8 @@ func Parse(typ string, raw []byte) (Spec, error) {
 		spec, err = parsePod(f)
 	case "ptp":
 		spec, err = parsePTP(f)
+	case "sriov":
+		spec, err = parseSRIOV(f)
 	case "tap":
 		spec, err = parseTap(f)
 	case "trunk":

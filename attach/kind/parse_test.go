@@ -11,6 +11,8 @@ import (
 )
 
 func number(n uint32) *uint32 { return &n }
+func short(n uint16) *uint16  { return &n }
+func flag(b bool) *bool       { return &b }
 
 func TestParse(t *testing.T) {
 	mac := net.HardwareAddr{2, 0, 0x5e, 0x10, 0, 1}
@@ -37,6 +39,13 @@ func TestParse(t *testing.T) {
 		`{"type":"ovs","bridge":"br1","vlan":0,"mtu":1400,"ofport_request":7,"interface_type":"system","configuration_path":"/x","socket_file":"/y","link_state_check_retries":3,"link_state_check_interval":100}`: OVS{
 			Bridge: "br1", Tag: new(uint16), MTU: 1400, Number: 7, Interface: "system", ConfigPath: "/x", ovsAccess: ovsAccess{"/y", 3, 100}},
 		`{"type":"ovs","bridge":"br1","vlan":5,"trunk":[{"id":0},{"minID":2,"maxID":4}]}`: OVS{Bridge: "br1", Trunk: []link.VLANs{{From: 0, To: 0}, {From: 2, To: 4}}},
+		`{"type":"host-device","runtimeConfig":{"deviceID":"mlx5_core.sf.4"}}`:            HostDevice{PCIBusID: "mlx5_core.sf.4"},
+		`{"type":"sriov","deviceID":"0000:03:02.3"}`:                                      SRIOV{HostDevice: HostDevice{PCIBusID: "0000:03:02.3"}},
+		`{"type":"sriov","pciBusID":"0000:03:02.3","vlan":1000,"vlanQoS":4,"vlanProto":"802.1ad","min_tx_rate":100,"max_tx_rate":200,"spoofchk":"off","trust":"on","link_state":"enable","mac":"02:00:5e:10:00:01","logLevel":"debug","logFile":"/x"}`: SRIOV{
+			HostDevice: HostDevice{PCIBusID: "0000:03:02.3"}, MAC: mac, Want: link.FunctionChange{VLAN: short(1000), Priority: 4, Service: true,
+				MinRate: number(100), MaxRate: number(200), SpoofCheck: flag(false), Trust: flag(true), State: "enable", MAC: mac}},
+		`{"type":"sriov","deviceID":"0000:03:02.3","vlan":0,"max_tx_rate":50}`: SRIOV{HostDevice: HostDevice{PCIBusID: "0000:03:02.3"},
+			Want: link.FunctionChange{VLAN: short(0), MinRate: number(0), MaxRate: number(50)}},
 		`{"type":"dummy"}`: Dummy{},
 		`{"type":"tap"}`:   Tap{},
 		`{"type":"tap","multiQueue":true,"owner":0,"group":107,"bridge":"br0","mtu":1400,"mac":"02:00:5e:10:00:01","selinuxContext":""}`: Tap{
@@ -73,6 +82,17 @@ func TestParseRefuses(t *testing.T) {
 		{"ipvlan", `{"mode":"l4"}`, "InvalidConfig", `want one of l2, l3, l3s, have "l4"`},
 		{"ipvlan", `{"prevResult":{"interfaces":[]}}`, "InvalidConfig", "PrevResult lacks a single named interface"},
 		{"ipvlan", `{"prevResult":{"interfaces":[{"name":"a"},{"name":"b"}]}}`, "InvalidConfig", "PrevResult lacks a single named interface"},
+		{"sriov", `{}`, "InvalidConfig", "VF pci addr is required"},
+		{"sriov", `{"deviceID":"3:02.3"}`, "InvalidConfig", "is not a PCI address"},
+		{"sriov", `{"deviceID":"0000:03:02.3","vlan":4095}`, "InvalidConfig", "from 0 to 4094"},
+		{"sriov", `{"deviceID":"0000:03:02.3","vlanQoS":3}`, "InvalidConfig", "non-zero vlan id must be configured"},
+		{"sriov", `{"deviceID":"0000:03:02.3","vlan":5,"vlanQoS":8}`, "InvalidConfig", "range 0-7"},
+		{"sriov", `{"deviceID":"0000:03:02.3","vlan":0,"vlanProto":"802.1ad"}`, "InvalidConfig", "to set vlan proto 802.1ad"},
+		{"sriov", `{"deviceID":"0000:03:02.3","vlanProto":"802.1q"}`, "InvalidConfig", "vlan id must be configured to set vlan proto"},
+		{"sriov", `{"deviceID":"0000:03:02.3","vlan":5,"vlanProto":"x"}`, "InvalidConfig", "vlan Proto x invalid"},
+		{"sriov", `{"deviceID":"0000:03:02.3","spoofchk":"yes"}`, "InvalidConfig", "want on or off"},
+		{"sriov", `{"deviceID":"0000:03:02.3","link_state":"up"}`, "InvalidConfig", "invalid link_state value: up"},
+		{"sriov", `{"deviceID":"0000:03:02.3","min_tx_rate":9,"max_tx_rate":5}`, "InvalidConfig", "more than max_tx_rate"},
 		{"ovs", `{}`, "InvalidConfig", "failed to get bridge name"},
 		{"ovs", `{"bridge":"b","vlan":4095}`, "InvalidConfig", "from 0 to 4094"},
 		{"ovs", `{"bridge":"b","deviceID":"0000:03:02.3"}`, "UnsupportedOption", "representor"},

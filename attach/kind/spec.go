@@ -8,7 +8,7 @@ import (
 )
 
 // Spec is the parsed configuration of one interface. The kinds of this package are the only ones: Loopback, Pod, PTP, Bridge,
-// Macvlan, IPVLAN, VLAN, Trunk, Tap, Dummy, OVS, HostDevice.
+// Macvlan, IPVLAN, VLAN, Trunk, Tap, Dummy, OVS, SRIOV, HostDevice.
 type Spec interface {
 	// Type is the CNI plugin name.
 	Type() string

@@ -20,6 +20,8 @@ type transaction struct {
 	node *link.Conn // socket on the node
 	pod  *link.Conn // socket in the Pod
 	jobs []*job
+	// handed are devices without an interface, which only their cards know of
+	handed []*job
 
 	knobs     []*link.Knob    // sysctls to put back
 	announcer *wire.Announcer // nil when nothing is to be announced by IPv6
@@ -106,7 +108,20 @@ func (t *transaction) prepare() error {
 			return j.blame(err)
 		}
 	}
+	t.jobs, t.handed = split(t.jobs)
 	return nil
+}
+
+// split takes out what has no interface: nothing more is to be done for it.
+func split(all []*job) (wired, handed []*job) {
+	for _, j := range all {
+		if j.userspace {
+			handed = append(handed, j)
+		} else {
+			wired = append(wired, j)
+		}
+	}
+	return wired, handed
 }
 
 // observe learns how the kernel has made the interfaces.
@@ -365,6 +380,13 @@ func (t *transaction) undo() error {
 		ops = append(ops, link.AddRoute(fmt.Sprintf("interface %d", r.Index), r).Forgiving())
 	}
 	failed = errors.Join(failed, t.pod.Apply(ops...))
+	wired, handed := split(t.jobs)
+	t.jobs = wired
+	for _, j := range append(handed, t.handed...) {
+		if j.made {
+			failed = errors.Join(failed, t.resetFunction(t.node, *j.taken))
+		}
+	}
 	for _, j := range t.plugged {
 		failed = errors.Join(failed, ovs.Switch{Socket: j.socket}.DeletePort(context.Background(), j.hostIf))
 	}

@@ -29,7 +29,7 @@ func (w *Wirer) Unwire(ctx context.Context, nsPath string, records []Record) err
 	if err := w.dropEnds(node, records, seen); err != nil {
 		failed = errors.Join(failed, err)
 	}
-	failed = errors.Join(failed, w.unguard(records), w.untie(records), w.unplug(records))
+	failed = errors.Join(failed, w.unguard(records), w.untie(records), w.unplug(records), w.releaseFunctions(node, records))
 	var bridges []string
 	for _, r := range records {
 		if r.Bridge != "" && !slices.Contains(bridges, r.Bridge) {

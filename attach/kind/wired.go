@@ -50,6 +50,9 @@ type Wired struct {
 	Masquerade []netip.Addr `json:"masquerade,omitempty"`
 	// Device is how a host-device was on the node.
 	Device *Device `json:"device,omitempty"`
+	// Function is what a card does with a virtual function. Userspace tells that a device has no interface: a program of the Pod drives it.
+	Function  *Function `json:"function,omitempty"`
+	Userspace bool      `json:"userspace,omitempty"`
 	// Warnings are keys of the configuration that were ignored.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -75,4 +78,6 @@ type Device struct {
 	MAC   string `json:"mac"`
 	Alias string `json:"alias,omitempty"`
 	Up    bool   `json:"up"`
+	// Function is what to tell its card when it comes back.
+	Function *Function `json:"vf,omitempty"`
 }

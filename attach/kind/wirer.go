@@ -27,6 +27,7 @@ type Wirer struct {
 	repeaters  repeaters
 	bridging   sync.Mutex // held while bridges and their ports are made or removed
 	forwarding [2]forwarder
+	cards      cards                   // network cards of the node
 	guard      *nft.Guard              // which ports of bridges send with which address
 	switching  sync.Mutex              // held while the switch of VLANs is started
 	vlans      *trunk.Switch           // nil until the first VLAN
@@ -59,7 +60,7 @@ func New(hostNS string, log *slog.Logger) (*Wirer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node's network namespace: %w", err)
 	}
-	w.guard = &nft.Guard{NS: w.node}
+	w.guard, w.cards = &nft.Guard{NS: w.node}, kernelCards{}
 	return w, nil
 }
 

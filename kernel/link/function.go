@@ -11,30 +11,33 @@ import (
 
 // Function is how a physical function (PF) of an SR-IOV card treats one of its virtual functions (VF). Rates are in Mbit/s.
 type Function struct {
-	ID  int              `json:"id"`
-	MAC net.HardwareAddr `json:"mac,omitempty"`
+	ID  int
+	MAC net.HardwareAddr
 	// VLAN is put on frames of the function, with a priority; 0 for none. Service takes the tag of 802.1ad for it.
-	VLAN     uint16 `json:"vlan,omitempty"`
-	Priority uint8  `json:"priority,omitempty"`
-	Service  bool   `json:"service,omitempty"`
+	VLAN     uint16
+	Priority uint8
+	Service  bool
 	// SpoofCheck drops frames with another source address; Trust lets the function be promiscuous and the like. Nil is not known.
-	SpoofCheck *bool `json:"spoofCheck,omitempty"`
-	Trust      *bool `json:"trust,omitempty"`
+	SpoofCheck, Trust *bool
 	// State is "auto", "enable" or "disable".
-	State            string `json:"state,omitempty"`
+	State            string
 	MinRate, MaxRate uint32
 }
 
-// FunctionChange says what of a function to change; nil is left as it is.
+// FunctionChange says what of a function to change; nil is left as it is. Its JSON is short, to fit into an alias.
 type FunctionChange struct {
-	ID                int
-	MAC               net.HardwareAddr
-	VLAN              *uint16
-	Priority          uint8 // with VLAN
-	Service           bool  // with VLAN
-	SpoofCheck, Trust *bool
-	State             string
-	MinRate, MaxRate  *uint32 // both or none
+	ID  int              `json:"id"`
+	MAC net.HardwareAddr `json:"mac,omitempty"`
+	// Priority and Service go with VLAN.
+	VLAN       *uint16 `json:"v,omitempty"`
+	Priority   uint8   `json:"qos,omitempty"`
+	Service    bool    `json:"ad,omitempty"`
+	SpoofCheck *bool   `json:"spoof,omitempty"`
+	Trust      *bool   `json:"t,omitempty"`
+	State      string  `json:"st,omitempty"`
+	// MinRate and MaxRate are given both or none.
+	MinRate *uint32 `json:"min,omitempty"`
+	MaxRate *uint32 `json:"max,omitempty"`
 }
 
 // functionStates are the link states of a function (enum ifla_vf_link_state).

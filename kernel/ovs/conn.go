@@ -3,6 +3,7 @@ package ovs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -17,6 +18,9 @@ const DefaultSocket = "unix:/var/run/openvswitch/db.sock"
 // Switch is the Open vSwitch of a node, by the address of its database: "unix:/path", "/path" or "tcp:host:port".
 type Switch struct{ Socket string }
 
+// ErrUnreachable tells that nothing was asked of the database, because it does not listen.
+var ErrUnreachable = errors.New("reach Open vSwitch")
+
 // answerWait is how long the database may take when the caller has more time than that.
 const answerWait = 5 * time.Second
 
@@ -27,7 +31,7 @@ func (s Switch) dial(ctx context.Context) (net.Conn, error) {
 	}
 	c, err := (&net.Dialer{Timeout: answerWait}).DialContext(ctx, network, address)
 	if err != nil {
-		return nil, fmt.Errorf("reach Open vSwitch: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	deadline := time.Now().Add(answerWait)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {

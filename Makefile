@@ -29,7 +29,7 @@ help: ## list the targets
 NEEDED := containerd:containerd runc:runc ip:iproute2 nft:nftables busybox:busybox-static \
           iperf3:iperf3 ping:iputils-ping conntrack:conntrack mount:mount curl:curl wget:wget \
           ovs-vswitchd:openvswitch-switch qemu-system-x86_64:qemu-system-x86 depmod:kmod clang:clang llvm-strip:llvm \
-          dnsmasq:dnsmasq-base kea-dhcp4:kea-dhcp4-server kea-dhcp6:kea-dhcp6-server
+          keepalived:keepalived dnsmasq:dnsmasq-base kea-dhcp4:kea-dhcp4-server kea-dhcp6:kea-dhcp6-server
 # files without a command of their own
 NEEDED_FILES := /usr/lib/cni/macvlan:containernetworking-plugins /usr/include/bpf/bpf_helpers.h:libbpf-dev
 
@@ -131,6 +131,11 @@ lint: ## vet, format and the pinned linters
 .PHONY: bench
 bench: deps build ## ratios against the reference plugins and plain routes; addresses of 50 nodes (TSUNAGU_BENCH_WHEREABOUTS=/path: beside it)
 	$(SUDO) go run -C lab ./cmd/tsunagu-bench -root ..
+	$(SUDO) go run ./cmd/tsunagu-vip-bench -program bin/tsunagu-vip
+
+.PHONY: bench-vip
+bench-vip: deps build ## the control plane's address beside keepalived: who is lost, for how long nobody answers (ROUNDS=20)
+	$(SUDO) go run ./cmd/tsunagu-vip-bench -program bin/tsunagu-vip -rounds $(or $(ROUNDS),5)
 	go run -C tools ./vm -root .. -timeout 10m -bench .
 
 .PHONY: clean

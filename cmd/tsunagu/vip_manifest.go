@@ -183,7 +183,7 @@ func (m vipManifest) pod() corev1.PodSpec {
 	if m.kind == "worker" {
 		return spec
 	}
-	at.SecurityContext.Capabilities.Add = []corev1.Capability{"NET_ADMIN", "NET_RAW", "BPF", "SYS_ADMIN", "SYS_RESOURCE"}
+	at.SecurityContext.Capabilities.Add = []corev1.Capability{"NET_ADMIN", "NET_RAW", "BPF", "SYS_ADMIN", "SYS_RESOURCE", "SYS_NICE", "IPC_LOCK"}
 	// The folder, not the file: on K3s it is written after this Pod may have begun, and is waited for.
 	mount("secret", folder(m.secretFile()), corev1.HostPathDirectoryOrCreate, true)
 	if m.kind == "kubeadm" {

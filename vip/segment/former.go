@@ -67,5 +67,9 @@ func (s *Segment) make() error {
 			return fmt.Errorf("allow IPv6 on %s: %w", Device, err)
 		}
 	}
+	// The device speaks to nobody, and needs no address of its own.
+	if path := "ipv6/conf/" + Device + "/addr_gen_mode"; link.ReadHere(path) != "" {
+		_ = link.WriteHere(path, "1")
+	}
 	return s.conn.Apply(link.Up(Device, d.Index))
 }

@@ -148,6 +148,14 @@ func (s *Site) Mute(n *Node, port int) error {
 	return Inside(s.Switch, fmt.Sprintf(`nft 'add table bridge tst; add chain bridge tst f { type filter hook forward priority 0; }; add rule bridge tst f iifname "%s" ip protocol udp udp dport %d drop'`, n.port, port))
 }
 
+// Silence drops, in the switch, what a node says to its peers about who owns: a UDP port's datagrams, and VRRP.
+func (s *Site) Silence(n *Node, port int) error {
+	if err := s.Mute(n, port); err != nil {
+		return err
+	}
+	return Inside(s.Switch, fmt.Sprintf(`nft 'add rule bridge tst f iifname "%s" ip protocol vrrp drop'`, n.port))
+}
+
 // Deafen drops what others send to a node's UDP port: it is heard and does not hear.
 func (s *Site) Deafen(n *Node, port int) error {
 	return Inside(s.Switch, fmt.Sprintf(`nft 'add table bridge tst; add chain bridge tst f { type filter hook forward priority 0; }; add rule bridge tst f oifname "%s" ip protocol udp udp dport %d drop'`, n.port, port))

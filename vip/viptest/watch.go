@@ -140,19 +140,25 @@ func (w *Watch) Answered(after time.Duration, not string, patience time.Duration
 // Gap is the longest time, from a mark on, between two questions of the client
 // that were answered.
 func (w *Watch) Gap(from time.Duration) time.Duration {
+	gap, _ := w.GapAt(from)
+	return gap
+}
+
+// GapAt is Gap, and how long after the mark it began.
+func (w *Watch) GapAt(from time.Duration) (gap, at time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	last, gap := time.Duration(-1), time.Duration(0)
-	for i, at := range w.sent {
+	last := time.Duration(-1)
+	for i, sent := range w.sent {
 		if !w.heard[i] {
 			continue
 		}
-		if last >= 0 && at >= from {
-			gap = max(gap, at-last)
+		if last >= 0 && sent >= from && sent-last > gap {
+			gap, at = sent-last, last-from
 		}
-		last = at
+		last = sent
 	}
-	return gap
+	return gap, at
 }
 
 // Stop ends the watch.

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tsunagu-net/tsunagu/vip/viptest"
+)
+
+// side is one way to keep the address.
+type side struct {
+	name string
+	// ours tells that the promises are about it; cut and hand are what they are, in milliseconds.
+	ours              bool
+	cutMedian, cutMax float64
+	start             func(r *round, n *viptest.Node, i int) (*viptest.Process, error)
+}
+
+// resident is the node whose priority is the highest, which has the address first.
+func sides() []side {
+	return []side{
+		{name: "tsunagu", ours: true, cutMedian: 450, cutMax: 700, start: tsunagu("default")},
+		{name: "tsunagu-fast", ours: true, cutMedian: 250, cutMax: 700, start: tsunagu("fast")},
+		{name: "keepalived-1s", start: keepalived("1")},
+		{name: "keepalived-0.1s", start: keepalived("0.1")},
+		{name: "keepalived-0.01s", start: keepalived("0.01")},
+	}
+}
+
+func sideNames() string {
+	var names []string
+	for _, s := range sides() {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func tsunagu(timing string) func(*round, *viptest.Node, int) (*viptest.Process, error) {
+	return func(r *round, n *viptest.Node, _ int) (*viptest.Process, error) {
+		key := filepath.Join(r.dir, "sa.key")
+		if err := os.WriteFile(key, []byte("a secret that all nodes have"), 0o600); err != nil {
+			return nil, err
+		}
+		var peers []string
+		for _, p := range r.site.Nodes {
+			peers = append(peers, p.IP.String())
+		}
+		return n.Start(r.log, nil, r.program, "--address", viptest.VIP4.String(), "--peers", strings.Join(peers, ","), "--key-file", key, "--timing", timing,
+			"--state-dir", filepath.Join(r.dir, n.Name, "state"), "--run-dir", filepath.Join(r.dir, n.Name, "run"), "--health", "none")
+	}
+}
+
+// keepalived is set up as its own documentation has it for an address that does not come back by itself.
+func keepalived(advert string) func(*round, *viptest.Node, int) (*viptest.Process, error) {
+	return func(r *round, n *viptest.Node, i int) (*viptest.Process, error) {
+		conf := filepath.Join(r.dir, n.Name+".conf")
+		text := fmt.Sprintf(`global_defs { router_id %s
+ vrrp_version 3 }
+vrrp_instance v {
+ state BACKUP
+ interface eth0
+ virtual_router_id 51
+ priority %d
+ advert_int %s
+ nopreempt
+ virtual_ipaddress { %s/32 dev eth0 }
+}
+`, n.Name, 120-10*i, advert, viptest.VIP4)
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+		pid := func(of string) string { return filepath.Join(r.dir, n.Name+"."+of+".pid") }
+		return n.Start(r.log, nil, "keepalived", "-n", "-l", "-P", "-f", conf, "-p", pid("main"), "-r", pid("vrrp"))
+	}
+}
+
+// owner is the node that answers the client now.
+func (r *round) owner(w *viptest.Watch) (*viptest.Node, error) {
+	by, ok := w.Answered(w.Mark(), "", patience)
+	for _, n := range r.site.Nodes {
+		if ok && n.Name == by {
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("nobody answers within %s", patience)
+}

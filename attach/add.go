@@ -40,11 +40,11 @@ func (s *Server) add(ctx context.Context, r *request) ([]byte, error) {
 		return nil, unknownPod(err)
 	}
 	s.stage("ADD", "pod", began)
-	wired, err := s.attach(ctx, r, pod)
+	record, err := s.attach(ctx, r, pod)
 	if err != nil {
 		return nil, s.refuse(ctx, pod, err)
 	}
-	return result(r.version, r.NetNS, wired)
+	return result(r.version, record)
 }
 
 func unknownPod(err error) error {
@@ -70,57 +70,60 @@ func (s *Server) refuse(ctx context.Context, pod Pod, err error) error {
 	return refusal
 }
 
-// attach does the work of an ADD and gives the interface on the pod network.
-func (s *Server) attach(ctx context.Context, r *request, pod Pod) (kind.Wired, error) {
+// attach does the work of an ADD and gives the record of it.
+func (s *Server) attach(ctx context.Context, r *request, pod Pod) (Record, error) {
 	began := time.Now()
 	ns, err := netns.Open(r.NetNS)
 	if err != nil {
-		return kind.Wired{}, kind.NoNamespace{Path: r.NetNS, Err: err}
+		return Record{}, kind.NoNamespace{Path: r.NetNS, Err: err}
 	}
 	defer ns.Close()
 	if old, ok := s.records.get(r.ContainerID); ok && old.State != Gone {
 		if old.State == Wired && old.NetNSID == ns.ID() && old.UID == pod.UID && s.Wirer.Check(ctx, r.NetNS, old.Interfaces) == nil {
-			return old.Interfaces[0], nil // said twice: nothing to do
+			return old, nil // said twice: nothing to do
 		}
 		if err := s.remove(ctx, old, r.NetNS); err != nil { // what an attempt left that was cut short
-			return kind.Wired{}, err
+			return Record{}, err
 		}
 	}
 	plan, err := s.planner.plan(ctx, pod, r.network, r.IfName)
 	if err != nil {
-		return kind.Wired{}, err
+		return Record{}, err
 	}
 	ports, err := r.mappings()
 	if err != nil {
-		return kind.Wired{}, err
+		return Record{}, err
 	}
 	began = s.stage("ADD", "plan", began)
 	record := Record{
 		ContainerID: r.ContainerID, State: Wiring, Since: time.Now(), NetNS: r.NetNS, NetNSID: ns.ID(),
-		Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID, Network: r.network, Ports: ports, Chains: chainsOf(plan),
+		Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID, Network: r.network, Ports: ports, Chains: chainsOf(plan, r, pod),
 	}
 	for _, one := range plan {
 		record.Intended = append(record.Intended, one.sel.IfName)
 	}
 	if record.DNS, err = resolvers(plan); err != nil {
-		return kind.Wired{}, err
+		return Record{}, err
 	}
 	if err := s.records.put(record); err != nil {
-		return kind.Wired{}, err
+		return Record{}, err
 	}
 	if record, err = s.make(ctx, record, plan, pod, began); err != nil {
 		s.undo(ctx, record)
-		return kind.Wired{}, err
+		return Record{}, err
 	}
 	s.reports.add(record)
 	s.nodeOnly.wired(record, plan)
 	s.ahead.wired(record, plan)
-	return record.Interfaces[0], nil
+	return record, nil
 }
 
 // make takes addresses and wires what the record intends. The caller undoes the record that it gives back with an error.
 func (s *Server) make(ctx context.Context, record Record, plan []planned, pod Pod, began time.Time) (Record, error) {
 	var err error
+	if record, err = s.primary(ctx, record, plan); err != nil {
+		return record, err
+	}
 	for try := 1; ; try++ {
 		if record.Interfaces, began, err = s.wire(ctx, record, plan, began); err == nil {
 			break
@@ -133,7 +136,7 @@ func (s *Server) make(ctx context.Context, record Record, plan []planned, pod Po
 			return record, err
 		}
 	}
-	if record, err = s.chain(ctx, record); err != nil {
+	if record, err = s.secondary(ctx, record, plan); err != nil {
 		return record, err
 	}
 	if slices.ContainsFunc(plan, planned.leased) {
@@ -179,14 +182,20 @@ func (s *Server) wire(ctx context.Context, record Record, plan []planned, began 
 		s.verdicts.mark(&list[i], &plan[i])
 	}
 	began = s.stage("ADD", "address", began)
-	release, err := s.wiring(ctx, s.wirings)
-	if err != nil {
-		return nil, began, err
+	own := slices.DeleteFunc(slices.Clone(list), func(a kind.Attachment) bool { _, foreign := a.Spec.(kind.Foreign); return foreign })
+	var made []kind.Wired
+	if len(own) > 0 {
+		release, err := s.wiring(ctx, s.wirings)
+		if err != nil {
+			return nil, began, err
+		}
+		defer release()
+		began = s.stage("ADD", "queue", began)
+		if made, err = s.Wirer.Wire(ctx, record.NetNS, own); err != nil {
+			return nil, began, err
+		}
 	}
-	defer release()
-	began = s.stage("ADD", "queue", began)
-	wired, err := s.Wirer.Wire(ctx, record.NetNS, list)
-	return wired, s.stage("ADD", "wire", began), err
+	return record.place(plan, made), s.stage("ADD", "wire", began), nil
 }
 
 // where names the interface in messages.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tsunagu-net/tsunagu/attach/chained"
+	"github.com/tsunagu-net/tsunagu/attach/delegate"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/ipam"
 )
@@ -21,8 +22,12 @@ type Network struct {
 	// MAC and MTU are those of a chained tuning; they come before Spec's.
 	MAC net.HardwareAddr
 	MTU int
-	// Steps are the plugins behind the first of the list, in order.
+	// Steps are the plugins behind the first of the list, in order; one that is not built in and makes the interface is the first of them.
 	Steps []Step
+	// Version is the cniVersion that plugins of others are spoken to in.
+	Version string
+	// NoCheck and NoGC are disableCheck and disableGC of the list.
+	NoCheck, NoGC bool
 	// Name is that of the configuration, or of the definition when it has none.
 	Name string
 	// IPAM is where addresses come from; zero for a network without.
@@ -38,7 +43,10 @@ type pluginConfig struct {
 
 // ParseDefinition reads a definition's configuration: one plugin, or a list. A missing name or cniVersion does not matter. Errors are
 // Refusals that name the definition and the place.
-func ParseDefinition(d Definition) (Network, error) {
+func ParseDefinition(d Definition) (Network, error) { return parseDefinition(d, delegate.Asked{}) }
+
+// parseDefinition reads a definition for a Pod that asks for something in the configuration of its plugins.
+func parseDefinition(d Definition, asked delegate.Asked) (Network, error) {
 	n := Network{Ref: d.String(), Name: d.Name}
 	if d.Resource != "" {
 		return n, refusef(ReasonUnsupportedField, "use a definition without the annotation k8s.v1.cni.cncf.io/resourceName",
@@ -48,10 +56,15 @@ func ParseDefinition(d Definition) (Network, error) {
 	if err != nil {
 		return n, err
 	}
-	if name := configName(d); name != "" {
-		n.Name = name
+	if err := n.readHead(d); err != nil {
+		return n, err
 	}
 	for i, p := range plugins {
+		if len(asked.Keys)+len(asked.CNIArgs) > 0 {
+			if p.raw, err = delegate.Ask(p.raw, asked); err != nil {
+				return n, badConfig(d, err.Error())
+			}
+		}
 		where := fmt.Sprintf("network-attachment-definition %s", d)
 		if len(plugins) > 1 {
 			where += fmt.Sprintf(", plugins[%d]", i)
@@ -60,13 +73,15 @@ func ParseDefinition(d Definition) (Network, error) {
 		case p.Type == "":
 			return n, refusef(ReasonBadConfig, `add "type", one of `+strings.Join(kind.Names(), ", "), `%s: spec.config has no "type"`, where)
 		case i == 0:
-			err = n.first(p)
+			err = n.first(p, d.Binaries)
+		case d.Binaries:
+			n.Steps = append(n.Steps, Step{Type: p.Type, Raw: p.raw, Foreign: true})
 		case chained.Known(p.Type):
 			err = n.step(p)
 		case kind.Known(p.Type):
 			err = refusef(ReasonBadConfig, "make two definitions, a Pod can select both", "type %q makes a second interface, only the first of a list may", p.Type)
 		default:
-			err = refusef(ReasonUnknownPlugin, "remove it from the list; built in as chained: "+strings.Join(chained.Names(), ", "), "type %q is not built in as a chained plugin", p.Type)
+			n.Steps = append(n.Steps, Step{Type: p.Type, Raw: p.raw, Foreign: true})
 		}
 		if err != nil {
 			r := *refused(err)
@@ -78,13 +93,32 @@ func ParseDefinition(d Definition) (Network, error) {
 	return n, nil
 }
 
-// configName is the name that the configuration gives its network.
-func configName(d Definition) string {
+// readHead reads what a configuration says beside its plugins: name, version, and which verbs it does without.
+func (n *Network) readHead(d Definition) error {
 	var conf struct {
-		Name string `json:"name"`
+		Name         json.RawMessage `json:"name"`
+		Version      string          `json:"cniVersion"`
+		Versions     []string        `json:"cniVersions"`
+		DisableCheck any             `json:"disableCheck"`
+		DisableGC    any             `json:"disableGC"`
 	}
-	_ = json.Unmarshal([]byte(d.Config), &conf) // a name of another type is none
-	return conf.Name
+	if err := json.Unmarshal([]byte(d.Config), &conf); err != nil {
+		return badConfig(d, explainJSON(d.Config, err))
+	}
+	var name string
+	if json.Unmarshal(conf.Name, &name) == nil && name != "" { // a name of another type is none
+		n.Name = name
+	}
+	n.NoCheck, n.NoGC = isTrue(conf.DisableCheck), isTrue(conf.DisableGC)
+	n.Version = delegate.Speak(conf.Version, conf.Versions)
+	return nil
+}
+
+// isTrue reads a flag that libraries accept as text, too.
+func isTrue(v any) bool {
+	text, isText := v.(string)
+	yes, _ := v.(bool)
+	return yes || isText && strings.EqualFold(text, "true")
 }
 
 // readChain takes a configuration apart into its plugins.
@@ -135,15 +169,26 @@ func badConfig(d Definition, message string) *Refusal {
 }
 
 // first reads the plugin that makes the interface.
-func (n *Network) first(p pluginConfig) (err error) {
+func (n *Network) first(p pluginConfig, binaries bool) (err error) {
 	if p.Type == (kind.Pod{}).Type() {
 		return refusef(ReasonUnknownPlugin, `use "ptp"`, "type %q is the pod network's own", p.Type)
+	}
+	if binaries || !kind.Known(p.Type) {
+		n.Spec = kind.Foreign{Plugin: p.Type}
+		n.Steps = append(n.Steps, Step{Type: p.Type, Raw: p.raw, Foreign: true, Head: true})
+		return nil
 	}
 	if n.Spec, err = kind.Parse(p.Type, p.raw); err != nil {
 		return err
 	}
 	n.IPAM, err = ipam.ParseConfig(p.IPAM)
 	return err
+}
+
+// Foreign tells whether a plugin of others makes the interface.
+func (n Network) Foreign() bool {
+	_, yes := n.Spec.(kind.Foreign)
+	return yes
 }
 
 // step reads a plugin behind the first. What tuning sets an interface has from the start, when it is made here.

@@ -16,6 +16,8 @@ type Definition struct {
 	Resource string
 	// ClusterWide tells that addresses of ipam type host-local are counted in the whole cluster (HostLocalMark).
 	ClusterWide bool
+	// Binaries tells that plugins are executed also when their type is built in (PluginsMark).
+	Binaries bool
 	// Config is spec.config.
 	Config string
 }
@@ -23,6 +25,10 @@ type Definition struct {
 // HostLocalMark with the value "cluster", as an annotation of a definition or a label of its namespace, makes ipam type host-local count
 // addresses in the whole cluster. Without it each node counts for itself, as the plugin of that name does.
 const HostLocalMark = "tsunagu.dev/host-local"
+
+// PluginsMark with the value "binaries", as an annotation of a definition, has every plugin of it executed from the node's folder, as
+// another runtime would, also those that are built in.
+const PluginsMark = "tsunagu.dev/plugins"
 
 func (d Definition) String() string { return d.Namespace + "/" + d.Name }
 

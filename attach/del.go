@@ -62,7 +62,7 @@ func (s *Server) remove(ctx context.Context, record Record, path string) error {
 		path = "" // another namespace may stand there by now, and is not ours to touch
 	}
 	if record.State != Leaving {
-		record.State = Leaving
+		record.State, record.Left = Leaving, time.Now()
 		if err := s.records.put(record); err != nil {
 			return err
 		}

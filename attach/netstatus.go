@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	types100 "github.com/containernetworking/cni/pkg/types/100"
+
 	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
@@ -17,7 +19,9 @@ type networkStatus struct {
 	MTU       int      `json:"mtu,omitempty"`
 	Default   bool     `json:"default,omitempty"`
 	DNS       ipam.DNS `json:"dns"`
-	Gateway   []string `json:"gateway,omitempty"`
+	// DeviceInfo is as the plugin wrote it.
+	DeviceInfo json.RawMessage `json:"device-info,omitempty"`
+	Gateway    []string        `json:"gateway,omitempty"`
 }
 
 // statusOf renders the network-status of a sandbox: the pod network first, under the name of the CNI configuration, then the others
@@ -29,6 +33,12 @@ func statusOf(record Record) (string, error) {
 		if i == 0 {
 			e.Name = record.Network
 		}
+		chain := record.Chains[w.IfName]
+		e.DeviceInfo = chain.Device
+		result := chain.result()
+		if result != nil && e.DNS.Empty() {
+			e.DNS = ipam.DNS{Nameservers: result.DNS.Nameservers, Domain: result.DNS.Domain, Search: result.DNS.Search, Options: result.DNS.Options}
+		}
 		for _, a := range w.Addresses {
 			e.IPs = append(e.IPs, a.Prefix.Addr().String())
 		}
@@ -38,10 +48,32 @@ func statusOf(record Record) (string, error) {
 			}
 		}
 		entries = append(entries, e)
+		entries = append(entries, more(e, result)...)
 	}
 	raw, err := json.MarshalIndent(entries, "", "    ")
 	if err != nil {
 		return "", fmt.Errorf("render the network-status: %w", err)
 	}
 	return string(raw), nil
+}
+
+// more are the entries of other interfaces that one plugin made in the Pod.
+func more(first networkStatus, r *types100.Result) []networkStatus {
+	var entries []networkStatus
+	if r == nil {
+		return nil
+	}
+	for i, one := range r.Interfaces {
+		if one.Sandbox == "" || one.Name == first.Interface {
+			continue
+		}
+		e := networkStatus{Name: first.Name, Interface: one.Name, MAC: one.Mac, MTU: one.Mtu, DNS: first.DNS}
+		for _, ip := range r.IPs {
+			if ip.Interface != nil && *ip.Interface == i {
+				e.IPs = append(e.IPs, ip.Address.IP.String())
+			}
+		}
+		entries = append(entries, e)
+	}
+	return entries
 }

@@ -21,6 +21,8 @@ type planned struct {
 	fixed, grants []ipam.Grant
 	// keep are prefixes that the pod network's interface leads to when it has not the default route.
 	keep []netip.Prefix
+	// was are the routes of the pod network's interface as a plugin of others left them.
+	was []kind.Route
 }
 
 // planner resolves what a Pod asks for. It changes nothing.
@@ -82,8 +84,14 @@ func (p planner) resolve(ctx context.Context, pod Pod, s Selection) (planned, er
 	if err := p.namespaces.permit(pod.Namespace, d); err != nil {
 		return one, err
 	}
-	if one.net, err = ParseDefinition(d); err != nil {
+	if one.net, err = parseDefinition(d, s.pluginKeys()); err != nil {
 		return one, err
+	}
+	if err := one.capable(); err != nil {
+		return one, err
+	}
+	if one.net.Foreign() {
+		return one, one.claim(pod)
 	}
 	if one.wants, one.fixed, err = s.wants(ctx, one.net, p.pools); err != nil {
 		return one, err
@@ -120,7 +128,7 @@ func attachments(containerID string, all []planned) ([]kind.Attachment, error) {
 				}
 			}
 		}
-		if one.leased() {
+		if one.leased() || one.net.Foreign() {
 			if err := one.reserve(owned); err != nil {
 				return nil, err
 			}

@@ -55,6 +55,8 @@ type Record struct {
 	Held map[string][]byte `json:"held,omitempty"`
 	// Reported tells that the Pod's network-status was written, or never will.
 	Reported bool `json:"reported,omitempty"`
+	// Left is when it was first taken away.
+	Left time.Time `json:"left,omitzero"`
 	// Deleted is when the DEL was started (shimrpc.Request.Started).
 	Deleted int64 `json:"deleted,omitempty"`
 }
@@ -67,7 +69,7 @@ func (r *Record) links() []kind.Record {
 	links := slices.Clone(r.Interfaces)
 	for _, name := range r.Intended {
 		if !slices.ContainsFunc(links, func(w kind.Wired) bool { return w.IfName == name }) {
-			links = append(links, kind.Record{ContainerID: r.ContainerID, IfName: name})
+			links = append(links, kind.Record{ContainerID: r.ContainerID, IfName: name, Foreign: r.Chains[name].headed()})
 		}
 	}
 	return links

@@ -16,6 +16,8 @@ type request struct {
 	version, network string
 	pod              podRef
 	ports            []portMapping
+	// capabilities is runtimeConfig, unread.
+	capabilities map[string]json.RawMessage
 	// valid are the attachments that the runtime still has (GC).
 	valid []validAttachment
 	// ipam is set when another plugin calls us for addresses only.
@@ -89,6 +91,13 @@ func readRequest(q shimrpc.Request) (*request, *shimrpc.Error) {
 		return r, nil // everything else goes by the container ID
 	}
 	r.ports = conf.Runtime.Ports
+	var whole struct {
+		Runtime map[string]json.RawMessage `json:"runtimeConfig"`
+	}
+	_ = json.Unmarshal(q.Config, &whole) // was read before
+	if r.capabilities = whole.Runtime; r.capabilities == nil {
+		r.capabilities = map[string]json.RawMessage{}
+	}
 	var e *shimrpc.Error
 	r.pod, e = readArgs(q.Args)
 	if r.ipam != nil && len(r.ipam.ips) == 0 && r.pod.ips != "" {

@@ -14,7 +14,25 @@ import (
 
 // result renders what the runtime is told of an ADD, in the version it speaks: the interface it asked for, with the node's end. The
 // others are the Pod's business and stand in its network-status.
-func result(version, netns string, w kind.Wired) ([]byte, error) {
+func result(version string, record Record) ([]byte, error) {
+	w := record.Interfaces[0]
+	r := resultOf(record.NetNS, w)
+	if c, ok := record.Chains[w.IfName]; ok && c.result() != nil {
+		r = c.result()
+	}
+	as, err := r.GetAsVersion(version)
+	if err != nil {
+		return nil, fmt.Errorf("render the result in CNI %s: %w", version, err)
+	}
+	raw, err := json.MarshalIndent(as, "", "    ")
+	if err != nil {
+		return nil, fmt.Errorf("render the result in CNI %s: %w", version, err)
+	}
+	return append(raw, '\n'), nil
+}
+
+// resultOf is an interface as the result of a plugin.
+func resultOf(netns string, w kind.Wired) *types100.Result {
 	r := &types100.Result{CNIVersion: types100.ImplementedSpecVersion}
 	if w.HostIf != "" {
 		r.Interfaces = append(r.Interfaces, &types100.Interface{Name: w.HostIf, Mac: w.HostMAC})
@@ -38,15 +56,7 @@ func result(version, netns string, w kind.Wired) ([]byte, error) {
 		}
 		r.Routes = append(r.Routes, to)
 	}
-	as, err := r.GetAsVersion(version)
-	if err != nil {
-		return nil, fmt.Errorf("render the result in CNI %s: %w", version, err)
-	}
-	raw, err := json.MarshalIndent(as, "", "    ")
-	if err != nil {
-		return nil, fmt.Errorf("render the result in CNI %s: %w", version, err)
-	}
-	return append(raw, '\n'), nil
+	return r
 }
 
 func ipNet(p netip.Prefix) net.IPNet {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/ipam"
 )
 
@@ -68,7 +69,7 @@ func (r Reviewer) selection(ctx context.Context, pod Pod, s Selection) Reviewed 
 // Definition judges a definition. The answer is nil when it is fine, or when its interface is made by a plugin that is not built in: then
 // it is not ours to judge. warnings name what is passed over in a definition that works.
 func (r Reviewer) Definition(ctx context.Context, d Definition) (n Network, warnings []string, refusal *Refusal) {
-	if foreign(d) {
+	if plugins, err := readChain(d); err == nil && plugins[0].Type != (kind.Pod{}).Type() && plugins[0].Type != "" && (d.Binaries || !kind.Known(plugins[0].Type)) {
 		return n, nil, nil
 	}
 	n, err := ParseDefinition(d)

@@ -1,12 +1,15 @@
 package attach
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
 	"regexp"
 	"strings"
 
+	"github.com/tsunagu-net/tsunagu/attach/chained"
+	"github.com/tsunagu-net/tsunagu/attach/hostport"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 )
 
@@ -27,6 +30,13 @@ type Selection struct {
 	MAC net.HardwareAddr
 	// Claim is the IPClaim, of the Pod's namespace, whose addresses are asked for.
 	Claim string
+	// Ports, Bandwidth, DeviceID, GUID and CNIArgs are for the plugins of the network: ports of the node, a limit, the device that was
+	// allocated, the InfiniBand address, and what they call args.cni.
+	Ports     []hostport.Mapping
+	Bandwidth *chained.Bandwidth
+	DeviceID  string
+	GUID      string
+	CNIArgs   map[string]json.RawMessage
 	// WantsDefault tells that the Pod wants to leave by this network; by the gateways of DefaultRoute, or when there are none by the
 	// network's own.
 	WantsDefault bool

@@ -7,9 +7,12 @@ import (
 	"io"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/tsunagu-net/tsunagu/attach/chained"
+	"github.com/tsunagu-net/tsunagu/attach/hostport"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 )
 
@@ -18,9 +21,20 @@ type element struct {
 	name, namespace, ifName, ifNameOld, mac, claim string
 	ips, defaultRoute                              []string
 	hasDefault                                     bool
+	deviceID, guid                                 string
+	ports                                          []portMapping
+	bandwidth                                      *chained.Bandwidth
+	cniArgs                                        map[string]json.RawMessage
 }
 
-// elementFields reads the fields that are honoured.
+// fieldTypes are the fields that are no strings.
+var fieldTypes = map[string]string{
+	"ips": "a list of strings", "default-route": "a list of strings", "cni-args": "an object",
+	"portMappings": `a list of {"hostPort":…,"containerPort":…,"protocol":…,"hostIP":…}`,
+	"bandwidth":    `{"ingressRate":…,"ingressBurst":…,"egressRate":…,"egressBurst":…} with whole numbers of bits`,
+}
+
+// elementFields reads the fields.
 var elementFields = map[string]func(*element, json.RawMessage) error{
 	"name":                 func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.name) },
 	"namespace":            func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.namespace) },
@@ -29,20 +43,15 @@ var elementFields = map[string]func(*element, json.RawMessage) error{
 	"mac":                  func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.mac) },
 	"ips":                  func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.ips) },
 	"ipam-claim-reference": func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.claim) },
+	"deviceID":             func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.deviceID) },
+	"infiniband-guid":      func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.guid) },
+	"portMappings":         func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.ports) },
+	"bandwidth":            func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.bandwidth) },
+	"cni-args":             func(e *element, raw json.RawMessage) error { return json.Unmarshal(raw, &e.cniArgs) },
 	"default-route": func(e *element, raw json.RawMessage) error {
 		e.hasDefault = true
 		return json.Unmarshal(raw, &e.defaultRoute)
 	},
-}
-
-// unsupportedFields are the fields of the standard that are not built in. They are refused and not ignored: a Pod that asked for a
-// limit of bandwidth must not run without.
-var unsupportedFields = map[string]string{
-	"portMappings":    "ports of the node are forwarded to the pod network only: use hostPort in the Pod's spec",
-	"bandwidth":       "there is no limit of bandwidth yet",
-	"deviceID":        "devices of device plugins are not attached yet",
-	"infiniband-guid": "InfiniBand is not attached yet",
-	"cni-args":        "arguments to plugins are not passed on: put the options into the network's configuration",
 }
 
 // parseJSONSelections reads the form [{"name": …}, …].
@@ -93,14 +102,6 @@ func readElement(index int, raw json.RawMessage) (element, error) {
 	}
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
 		value := fields[field]
-		if why, ok := unsupportedFields[field]; ok {
-			if empty(value) {
-				continue
-			}
-			r := badElement(index, field, "is not supported", "remove the field: "+why)
-			r.Reason = ReasonUnsupportedField
-			return e, r
-		}
 		read, ok := elementFields[field]
 		if !ok {
 			r := badElement(index, field, "is not a field of a network selection", unknownFieldFix(field))
@@ -111,10 +112,9 @@ func readElement(index int, raw json.RawMessage) (element, error) {
 			continue
 		}
 		if err := read(&e, value); err != nil {
-			var typed *json.UnmarshalTypeError
 			what := "a string"
-			if errors.As(err, &typed) && (field == "ips" || field == "default-route") {
-				what = "a list of strings"
+			if other, ok := fieldTypes[field]; ok {
+				what = other
 			}
 			return e, badElement(index, field, fmt.Sprintf("must be %s, not %s", what, abbreviate(string(value))), "correct the annotation")
 		}
@@ -123,12 +123,11 @@ func readElement(index int, raw json.RawMessage) (element, error) {
 }
 
 func unknownFieldFix(field string) string {
-	known := slices.Concat(slices.Collect(maps.Keys(elementFields)), slices.Collect(maps.Keys(unsupportedFields)))
-	slices.Sort(known)
+	known := slices.Sorted(maps.Keys(elementFields))
 	if meant := near(field, known); len(meant) > 0 {
 		return fmt.Sprintf("write %q", meant[0])
 	}
-	return "use name, namespace, interface, ips, mac, default-route, ipam-claim-reference"
+	return "use " + strings.Join(known, ", ")
 }
 
 // empty tells that a field has a value that asks for nothing.
@@ -146,6 +145,9 @@ func abbreviate(s string) string {
 	}
 	return s
 }
+
+// infinibandGUID is a GUID as the plugins for InfiniBand read it.
+var infinibandGUID = regexp.MustCompile(`^([0-9a-fA-F]{2}:){7}[0-9a-fA-F]{2}$`)
 
 // selection makes values of an element's texts.
 func (e element) selection(index int) (Selection, error) {
@@ -173,6 +175,20 @@ func (e element) selection(index int) (Selection, error) {
 		}
 		s.IPs = append(s.IPs, ip)
 	}
+	for i, p := range e.ports {
+		m, err := hostport.ParseMapping(p.HostIP, p.HostPort, p.ContainerPort, p.Protocol)
+		if err != nil {
+			return s, badElement(index, fmt.Sprintf("portMappings[%d]", i), err.Error(), "correct the annotation")
+		}
+		s.Ports = append(s.Ports, m)
+	}
+	if e.bandwidth != nil && *e.bandwidth != (chained.Bandwidth{}) {
+		s.Bandwidth = e.bandwidth
+	}
+	if e.guid != "" && !infinibandGUID.MatchString(e.guid) {
+		return s, badElement(index, "infiniband-guid", fmt.Sprintf("%q is not a GUID", e.guid), "write eight bytes such as c2:11:22:33:44:55:66:77")
+	}
+	s.DeviceID, s.GUID, s.CNIArgs = e.deviceID, e.guid, e.cniArgs
 	for i, text := range e.defaultRoute {
 		gw, err := netip.ParseAddr(strings.TrimSpace(text))
 		if err != nil || gw.Zone() != "" || gw.IsUnspecified() || gw.IsMulticast() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tsunagu-net/tsunagu/attach/chained"
+	"github.com/tsunagu-net/tsunagu/attach/delegate"
 	"github.com/tsunagu-net/tsunagu/attach/hostport"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/attach/shimrpc"
@@ -27,6 +28,10 @@ type Wirer interface {
 	// Seek asks the segment of an interface who has addresses, Gateways which of its gateways do not answer.
 	Seek(ctx context.Context, netns string, of kind.Record, addresses []netip.Addr) ([]kind.Stranger, error)
 	Gateways(ctx context.Context, netns string, of kind.Record, gateways []netip.Addr) (silent []netip.Addr, err error)
+	// Observe, Reroute and Keep are about interfaces that plugins of others made.
+	Observe(ctx context.Context, netns string) (map[string]kind.Observed, error)
+	Reroute(ctx context.Context, netns, ifName string, gateways []netip.Addr, keep []netip.Prefix) error
+	Keep(ctx context.Context, netns, ifName string, was []kind.Route, keep []netip.Prefix) error
 	// Inventory finds the sandboxes of this node that have interfaces of ours.
 	Inventory(ctx context.Context) ([]kind.Found, error)
 }
@@ -65,10 +70,12 @@ type Config struct {
 	Claims      Claims
 	Wirer       Wirer
 	// Chained may be nil: then it is a chained.Runner.
-	Chained  Chained
-	Ports    Ports
-	Events   Events
-	Statuses Statuses
+	Chained Chained
+	// Delegates may be nil: then plugins of others are looked for where the runtime looks.
+	Delegates Delegates
+	Ports     Ports
+	Events    Events
+	Statuses  Statuses
 	// Elsewhere may be nil: then nobody is told that nodes give the same addresses.
 	Elsewhere Elsewhere
 	// Leases may be nil: then networks of ipam type dhcp are refused.
@@ -137,6 +144,9 @@ func New(c Config) (*Server, error) {
 	}
 	if c.Chained == nil {
 		s.Chained = &chained.Runner{}
+	}
+	if c.Delegates == nil {
+		s.Delegates = delegate.New(delegate.Options{})
 	}
 	if c.Leases == nil {
 		s.Leases = noLeases{}

@@ -144,8 +144,8 @@ func TestRefusals(t *testing.T) {
 	n.define("empty", " ")
 	n.define("list", `[]`)
 	n.define("notype", `{"name":"x"}`)
-	n.define("foreign", `{"type":"ovs"}`)
-	n.define("chain", `{"plugins":[{"type":"macvlan","master":"up1"},{"type":"sbr"}]}`)
+	n.define("foreign", `{"type":"calico"}`)
+	n.define("chain", `{"plugins":[{"type":"macvlan","master":"up1"},{"type":"nosuch"}]}`)
 	n.define("nothing", `{"plugins":[]}`)
 	n.define("nouplink", `{"type":"macvlan","master":"up9","ipam":{"type":"static","addresses":[{"address":"10.9.0.5/24"}]}}`)
 	n.define("private", `{"type":"pod"}`)
@@ -174,8 +174,8 @@ func TestRefusals(t *testing.T) {
 		{"empty", ReasonEmptyConfig, 7, []string{"spec.config"}},
 		{"list", ReasonBadConfig, 7, []string{"default/list"}},
 		{"notype", ReasonBadConfig, 7, []string{`"type"`}},
-		{"foreign", ReasonUnknownPlugin, 7, []string{`"ovs"`}},
-		{"chain", ReasonUnknownPlugin, 7, []string{`"sbr"`, "plugins[1]"}},
+		{"foreign", ReasonUnknownPlugin, 7, []string{`"calico"`}},
+		{"chain", ReasonUnknownPlugin, 7, []string{`"nosuch"`, "neither built in nor on this node"}},
 		{"nothing", ReasonBadConfig, 7, []string{"plugins"}},
 		{"nouplink", "NoUplink", 7, []string{"network default/nouplink (net1)", "up9", "up1"}},
 		{"private", ReasonUnknownPlugin, 7, []string{`"pod"`}},

@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
+
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 
 	"github.com/tsunagu-net/tsunagu/attach/chained"
+	"github.com/tsunagu-net/tsunagu/attach/delegate"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 )
 
@@ -18,11 +22,25 @@ type Chained interface {
 	Check(context.Context, chained.Call, chained.Spec, json.RawMessage) error
 }
 
-// Step is one plugin behind the first of a list.
+// Delegates executes plugins of others (delegate.Runner).
+type Delegates interface {
+	Add(context.Context, delegate.Call) (*types100.Result, error)
+	Del(context.Context, delegate.Call) error
+	Check(context.Context, delegate.Call) error
+	Status(context.Context, delegate.Call) error
+	GC(context.Context, delegate.Call, []delegate.Attachment) error
+	Device(path string) (json.RawMessage, error)
+	ForgetDevice(path string) error
+}
+
+// Step is one plugin behind the first of a list, or the first one when it is not built in.
 type Step struct {
 	// Type is the plugin's name, Raw its configuration as it was written.
 	Type string          `json:"type"`
 	Raw  json.RawMessage `json:"config"`
+	// Foreign tells that a plugin of others is executed, Head that it makes the interface.
+	Foreign bool `json:"foreign,omitempty"`
+	Head    bool `json:"head,omitempty"`
 	// Chained is Raw, read, when the step is carried out here.
 	Chained chained.Spec `json:"-"`
 }
@@ -36,74 +54,117 @@ type stepRecord struct {
 
 // chainRecord is what is kept of the steps on one interface. DEL and CHECK need nothing else, whatever becomes of the definition.
 type chainRecord struct {
-	// Network and Name are the interface's network and the name in its configuration.
-	Network string          `json:"network"`
-	Name    string          `json:"name"`
+	// Network and Name are the interface's network and the name in its configuration, Version its cniVersion.
+	Network string `json:"network"`
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	NoCheck bool   `json:"noCheck,omitempty"`
+	// Runtime is what the Pod asks of built-in steps, Asked what it asks of plugins of others.
 	Runtime chained.Runtime `json:"runtime,omitzero"`
+	Asked   delegate.Asked  `json:"asked,omitzero"`
 	Steps   []stepRecord    `json:"steps"`
+	// Result is what the last plugin gave; nil until all are done, and where no plugin of others is among them.
+	Result json.RawMessage `json:"result,omitempty"`
+	// Device is what a plugin told of the device.
+	Device json.RawMessage `json:"device,omitempty"`
 }
 
+// foreign tells whether a plugin of others is among the steps.
+func (c chainRecord) foreign() bool {
+	return slices.ContainsFunc(c.Steps, func(s stepRecord) bool { return s.Foreign })
+}
+
+// headed tells whether a plugin of others made the interface.
+func (c chainRecord) headed() bool { return len(c.Steps) > 0 && c.Steps[0].Head }
+
 // chainsOf are the chains of a plan, before anything of them is done, by interface.
-func chainsOf(plan []planned) map[string]chainRecord {
+func chainsOf(plan []planned, r *request, pod Pod) map[string]chainRecord {
 	all := map[string]chainRecord{}
 	for _, one := range plan {
 		if len(one.net.Steps) == 0 {
 			continue
 		}
-		c := chainRecord{Network: one.net.Ref, Name: one.net.Name, Runtime: one.runtime()}
+		c := chainRecord{Network: one.net.Ref, Name: one.net.Name, Version: one.net.Version, NoCheck: one.net.NoCheck, Runtime: one.runtime()}
 		for _, s := range one.net.Steps {
 			c.Steps = append(c.Steps, stepRecord{Step: s})
+		}
+		if c.foreign() {
+			c.Asked = one.asked(r, pod)
 		}
 		all[one.sel.IfName] = c
 	}
 	return all
 }
 
-// runtime is what the Pod asks of the chain.
-func (p planned) runtime() chained.Runtime { return chained.Runtime{MAC: p.sel.MAC} }
-
 func (r *Record) call(w kind.Wired, c chainRecord, path string) chained.Call {
 	return chained.Call{ContainerID: r.ContainerID, IfName: w.IfName, Network: c.Network, Name: c.Name, NetNS: path,
 		Namespace: r.Namespace, Pod: r.Pod, UID: r.UID, Wired: w, Runtime: c.Runtime}
 }
 
-// chain carries out the steps of every interface, in the order of the list. What is done stands in the record that it gives back, also
-// with an error.
-func (s *Server) chain(ctx context.Context, record Record) (Record, error) {
-	for i, w := range record.Interfaces {
-		c, ok := record.Chains[w.IfName]
-		if !ok {
-			continue
-		}
-		for n := range c.Steps {
-			step := &c.Steps[n]
-			now, state, err := s.Chained.Add(ctx, record.call(w, c, record.NetNS), step.Chained)
-			if err != nil {
-				return record, fmt.Errorf("network %s (%s), %s: %w", c.Network, w.IfName, step.Type, err)
-			}
-			w, step.State = now, state
-		}
-		record.Interfaces[i] = w
-	}
-	return record, nil
+func (r *Record) delegateCall(ifName string, c chainRecord, step Step, path string, prev *types100.Result) delegate.Call {
+	return delegate.Call{Type: step.Type, Config: step.Raw, Name: c.Name, Version: c.Version, ContainerID: r.ContainerID, NetNS: path,
+		IfName: ifName, Asked: c.Asked, Prev: prev}
 }
+
+// deviceFile is where the plugins were told to write device information, "" for nowhere.
+func (c chainRecord) deviceFile() (path string) {
+	_ = json.Unmarshal(c.Asked.Capabilities["CNIDeviceInfoFile"], &path) // absent is ""
+	return path
+}
+
+// patience is how long a plugin may refuse to take back what it made, before the Pod goes without.
+const patience = 5 * time.Minute
 
 // unchain takes the steps back, the last one first. Path is "" when the namespace is gone.
 func (s *Server) unchain(ctx context.Context, record Record, path string) error {
-	return record.eachStep(path, func(call chained.Call, step stepRecord) error {
-		return s.Chained.Del(ctx, call, step.Chained, step.State)
+	return record.eachStep(path, func(call chained.Call, c chainRecord, step stepRecord) error {
+		if !step.Foreign {
+			return s.Chained.Del(ctx, call, step.Chained, step.State)
+		}
+		err := s.Delegates.Del(ctx, record.delegateCall(call.IfName, c, step.Step, path, c.result()))
+		if path := c.deviceFile(); path != "" && err == nil {
+			err = s.Delegates.ForgetDevice(path)
+		}
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		_, missing := errors.AsType[*delegate.Missing](err)
+		if missing || c.Result == nil || time.Since(record.Left) > patience {
+			// A plugin that is gone will never do it, one that refused its ADD refuses this as well, and the Pod must go.
+			s.Log.Error("a plugin did not take away what it may have made", "plugin", step.Type, "container", record.ContainerID, "interface", call.IfName, "err", err)
+			return nil
+		}
+		return err
 	})
 }
 
 // checkChains compares what the steps did with what is there.
 func (s *Server) checkChains(ctx context.Context, record Record) error {
-	return record.eachStep(record.NetNS, func(call chained.Call, step stepRecord) error {
-		return s.Chained.Check(ctx, call, step.Chained, step.State)
+	return record.eachStep(record.NetNS, func(call chained.Call, c chainRecord, step stepRecord) error {
+		switch {
+		case !step.Foreign:
+			return s.Chained.Check(ctx, call, step.Chained, step.State)
+		case c.NoCheck:
+			return nil
+		}
+		return s.Delegates.Check(ctx, record.delegateCall(call.IfName, c, step.Step, record.NetNS, c.result()))
 	})
 }
 
+// result is what the last plugin gave, nil when there is none or when it was lost.
+func (c chainRecord) result() *types100.Result {
+	if len(c.Result) == 0 {
+		return nil
+	}
+	r, err := delegate.ReadResult(c.Result)
+	if err != nil {
+		return nil
+	}
+	return r
+}
+
 // eachStep visits the steps of all interfaces, the last first.
-func (r *Record) eachStep(path string, visit func(chained.Call, stepRecord) error) error {
+func (r *Record) eachStep(path string, visit func(chained.Call, chainRecord, stepRecord) error) error {
 	var errs []error
 	for _, name := range slices.Backward(r.Intended) {
 		c, ok := r.Chains[name]
@@ -116,8 +177,11 @@ func (r *Record) eachStep(path string, visit func(chained.Call, stepRecord) erro
 		}
 		for _, step := range slices.Backward(c.Steps) {
 			var err error
-			if step.Chained, err = chained.Parse(step.Type, step.Raw); err == nil {
-				err = visit(r.call(w, c, path), step)
+			if !step.Foreign {
+				step.Chained, err = chained.Parse(step.Type, step.Raw)
+			}
+			if err == nil {
+				err = visit(r.call(w, c, path), c, step)
 			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("network %s (%s), %s: %w", c.Network, name, step.Type, err))

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tsunagu-net/tsunagu/attach/delegate"
 	"github.com/tsunagu-net/tsunagu/attach/dhcp"
 	"github.com/tsunagu-net/tsunagu/attach/hostport"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
@@ -36,6 +37,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(agentProcess) != "" {
 		runAgentProcess()
 		return
+	}
+	if name, fake := strings.CutPrefix(filepath.Base(os.Args[0]), "tstplug-"); fake {
+		os.Exit(fakePlugin(name))
 	}
 	dir, err := os.MkdirTemp("", "tst-attach-")
 	if err == nil {
@@ -364,8 +368,9 @@ func (n *node) boot() {
 	n.must(err)
 	n.keeper = leases
 	n.server, err = New(Config{
-		Leases: leases,
-		Pods:   n.cluster, Definitions: n.cluster, Pools: n.cluster, PodNetwork: testNetwork{[]string{"10.244.1.0/24", "fd00:244:0:1::/64"}},
+		Leases:    leases,
+		Delegates: delegate.New(delegate.Options{Dirs: []string{n.dir + "/bin", referencePlugins}, Node: n.ns, Patience: 4 * time.Second}),
+		Pods:      n.cluster, Definitions: n.cluster, Pools: n.cluster, PodNetwork: testNetwork{[]string{"10.244.1.0/24", "fd00:244:0:1::/64"}},
 		Addresses: n.allocator, Claims: n.cluster, Wirer: n.wirer, Ports: n.ports, Events: n.cluster, Statuses: n.cluster, Meter: n.meter, Log: log,
 		Records: n.notes.Boot(), Incomplete: n.lost, Lacks: func() []string { return n.lacks },
 	})

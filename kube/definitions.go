@@ -20,6 +20,8 @@ import (
 const (
 	definitionResource = "network-attachment-definitions"
 	resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName"
+	// binariesMark is the value of attach.PluginsMark that means something.
+	binariesMark = "binaries"
 )
 
 // Definitions knows the network attachment definitions of all namespaces.
@@ -51,7 +53,7 @@ func stripDefinition(object any) (any, error) {
 		return object, nil
 	}
 	kept := metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name, UID: d.UID, ResourceVersion: d.ResourceVersion}
-	for _, key := range []string{resourceAnnotation, attach.HostLocalMark} {
+	for _, key := range []string{resourceAnnotation, attach.HostLocalMark, attach.PluginsMark} {
 		if v := d.Annotations[key]; v != "" {
 			metav1.SetMetaDataAnnotation(&kept, key, v)
 		}
@@ -104,5 +106,6 @@ func (d *Definitions) read(ctx context.Context, object *nadv1.NetworkAttachmentD
 
 func toDefinition(d *nadv1.NetworkAttachmentDefinition) attach.Definition {
 	return attach.Definition{Namespace: d.Namespace, Name: d.Name, Network: d.Labels[v1alpha1.NetworkLabel],
-		Resource: d.Annotations[resourceAnnotation], ClusterWide: d.Annotations[attach.HostLocalMark] == clusterMark, Config: d.Spec.Config}
+		Resource: d.Annotations[resourceAnnotation], ClusterWide: d.Annotations[attach.HostLocalMark] == clusterMark, Config: d.Spec.Config,
+		Binaries: d.Annotations[attach.PluginsMark] == binariesMark}
 }

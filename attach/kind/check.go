@@ -32,7 +32,7 @@ func (w *Wirer) Check(ctx context.Context, nsPath string, records []Record) erro
 		return err
 	}
 	defer w.giveIdle(node)
-	return w.compare(pod, node, records)
+	return w.compare(pod, node, native(records))
 }
 
 // view is what a namespace has.

@@ -15,6 +15,7 @@ func (w *Wirer) Mend(ctx context.Context, owned []Record) ([]netip.Addr, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	owned = native(owned)
 	node, err := w.borrow()
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ func (w *Wirer) Unwire(ctx context.Context, nsPath string, records []Record) err
 	if nsPath != "" {
 		w.repeaters.hush(nsPath)
 	}
+	records = native(records)
 	node, err := w.borrow()
 	if err != nil {
 		return err

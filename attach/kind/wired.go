@@ -13,6 +13,8 @@ type Wired struct {
 	Network     string `json:"network,omitempty"`
 	// Type is the kind of interface by its CNI plugin name.
 	Type string `json:"type"`
+	// Foreign tells that a plugin of others made it, and takes it away.
+	Foreign bool `json:"foreign,omitempty"`
 	// MAC and MTU of the interface inside the Pod; IfIndex is its index there.
 	MAC     string `json:"mac"`
 	MTU     int    `json:"mtu"`

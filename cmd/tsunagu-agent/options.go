@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tsunagu-net/tsunagu/attach"
+	"github.com/tsunagu-net/tsunagu/attach/delegate"
 	"github.com/tsunagu-net/tsunagu/attach/install"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/attach/shimrpc"
@@ -31,6 +33,8 @@ type options struct {
 	runDir, socket  string
 	shim            string
 	binDir, confDir string
+	hostRoot        string
+	pluginTime      time.Duration
 	keepConf        bool
 	ipamPlugins     []string
 
@@ -54,6 +58,8 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 	f.StringVar(&o.runDir, "run-dir", filepath.Dir(shimrpc.Socket), "folder of sockets and journals; it must be emptied by a reboot")
 	f.StringVar(&o.binDir, "cni-bin-dir", "/opt/cni/bin", "the container runtime's folder of CNI plugins")
 	f.StringVar(&o.confDir, "cni-conf-dir", "/etc/cni/net.d", "the container runtime's folder of CNI configurations")
+	f.StringVar(&o.hostRoot, "host-root", "", "the node's root folder as the agent sees it: plugins of others are executed there (default: the agent's own)")
+	f.DurationVar(&o.pluginTime, "plugin-timeout", delegate.Patience, "how long one execution of a plugin of others may take, at most 75s")
 	f.StringVar(&o.shim, "shim", "", "the tsunagu-cni to install (default: the one beside this program)")
 	standFor := f.String("ipam-plugins", "", "comma list of IPAM plugins that the shim stands for in the runtime's folder, for main plugins of others: whereabouts, host-local, static; what is there is put aside, and put back at the end")
 	files := f.Bool("install", true, "put shim and configuration into the container runtime's folders")
@@ -77,6 +83,9 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 	}
 	if o.node == "" {
 		return o, errors.New("which node is this? set --node-name or $NODE_NAME to the name of its Node object")
+	}
+	if o.pluginTime < time.Second || o.pluginTime > 75*time.Second {
+		return o, fmt.Errorf("--plugin-timeout: %v is not between 1s and 75s, which is less than container runtimes wait", o.pluginTime)
 	}
 	var err error
 	if o.overlay.Encap, err = overlay.ParseEncap(*encap); err != nil {

@@ -137,8 +137,13 @@ func (notebook) Seek(context.Context, string, kind.Record, []netip.Addr) ([]kind
 func (notebook) Gateways(context.Context, string, kind.Record, []netip.Addr) ([]netip.Addr, error) {
 	return nil, nil
 }
-func (notebook) Inventory(context.Context) ([]kind.Found, error)                  { return nil, nil }
-func (notebook) Mend(context.Context, []kind.Record) (lost []netip.Addr, _ error) { return nil, nil }
+func (notebook) Observe(context.Context, string) (map[string]kind.Observed, error) { return nil, nil }
+func (notebook) Reroute(context.Context, string, string, []netip.Addr, []netip.Prefix) error {
+	return nil
+}
+func (notebook) Keep(context.Context, string, string, []kind.Route, []netip.Prefix) error { return nil }
+func (notebook) Inventory(context.Context) ([]kind.Found, error)                          { return nil, nil }
+func (notebook) Mend(context.Context, []kind.Record) (lost []netip.Addr, _ error)         { return nil, nil }
 
 // noPorts implements attach.Ports: Pods of the fleet have none.
 type noPorts struct{}

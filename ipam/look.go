@@ -100,6 +100,12 @@ func (a *Allocator) look(ctx context.Context, p Pool) (*exhausted, error) {
 	return e, nil
 }
 
+// others tells whether other nodes have any of the pool, by what they told.
+func (e *exhausted) others() bool {
+	return slices.ContainsFunc(e.blocks, func(b Block) bool { return b.Node != e.node }) ||
+		slices.ContainsFunc(e.bound, func(x Address) bool { return x.Node != e.node && x.Quarantine == nil && x.Reserved == "" })
+}
+
 // rest notes that addresses of a lease of ours rest.
 func (e *exhausted) rest(l *lease, m uint64, now time.Time) {
 	for ; m != 0; m &= m - 1 {

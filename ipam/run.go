@@ -153,16 +153,17 @@ func (a *Allocator) maintain(ctx context.Context) error {
 	return first
 }
 
-// flushSome writes the counts of one block a second, first of those that others
-// think have nothing left.
+// flushSome writes the counts of one block a second, and at once of those that
+// others think have nothing left: they are few, because it takes such a write
+// for a block to be thought full.
 func (a *Allocator) flushSome(do func(string, func(context.Context) error)) {
+	for _, l := range a.leases((*lease).hidden) {
+		do("flush block "+l.name(), a.locked(l.name(), func(c context.Context) error { return a.flush(c, l) }, nil))
+	}
 	now := time.Now()
 	old := a.leases(func(l *lease) bool {
 		return l.standing == owned && l.unit > 1 && !l.changed.IsZero() && now.Sub(l.changed) >= flushRest
 	})
-	if hidden := a.leases((*lease).hidden); len(hidden) > 0 {
-		old = hidden
-	}
 	if len(old) == 0 || !a.due("flush", time.Second) {
 		return
 	}

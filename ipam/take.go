@@ -161,15 +161,36 @@ func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request,
 		}
 	}
 	a.metrics.misses.WithLabelValues("claim").Inc()
-	err := a.acquire(ctx, *p, need)
-	var full *exhausted
-	if errors.As(err, &full) {
-		ctx, cancel := a.soon(ctx)
-		defer cancel()
-		return a.steal(ctx, owner, p, full, ClaimRef{})
+	begun, pause := time.Now(), 50*time.Millisecond
+	for {
+		err := a.acquire(ctx, *p, need)
+		var full *exhausted
+		if !errors.As(err, &full) {
+			return slot{}, err
+		}
+		s, err := a.steal(ctx, owner, p, full, ClaimRef{})
+		last := r.at == len(r.Alternatives)
+		if ReasonOf(err) != PoolFull || !last || !full.others() || time.Since(begun) > reluctance {
+			return s, err
+		}
+		select {
+		case <-time.After(pause):
+			pause *= 2
+		case <-ctx.Done():
+			return s, err
+		}
+		a.mu.Lock()
+		freed := a.space(p.Domain).count(p, 1) > 0
+		a.mu.Unlock()
+		if freed {
+			return slot{}, nil
+		}
 	}
-	return slot{}, err
 }
+
+// reluctance is for how long a pool must look full before a Pod is refused: what a look shows of other nodes is as old as what they last
+// told, and they tell within this time that a block which seemed full is not.
+const reluctance = 700 * time.Millisecond
 
 // commit gives all that is requested from rights and from what is held, logs
 // it and returns the grants. If one cannot be given nothing changes and it

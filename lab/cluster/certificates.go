@@ -58,7 +58,7 @@ func (c *Cluster) nodeCertificates(a authorities, n Node) error {
 		names := []string{n.Name, "localhost"}
 		apiserver := pki.Subject{Name: "kube-apiserver", Addresses: append(local, c.plan.APIService()...),
 			DNS: append(names, "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")}
-		if host, _, err := net.SplitHostPort(c.state.Options.Endpoint); err == nil {
+		if host, _, err := net.SplitHostPort(c.state.Options.endpoint()); err == nil {
 			if ip, err := netip.ParseAddr(host); err == nil {
 				apiserver.Addresses = append(apiserver.Addresses, ip)
 			} else {

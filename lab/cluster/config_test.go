@@ -44,6 +44,8 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		"IP family":      {Family: "ipx"},
 		"CNI":            {CNI: "flannel"},
 		"comma":          {Dir: "/a,b"},
+		"an IP address":  {VIP: "vip"},
+		"no node can":    {VIP: "172.30.0.11"},
 	} {
 		if _, err := o.complete(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error about %q, have %v", want, err)
@@ -78,6 +80,7 @@ func TestWhereNodesFindTheAPI(t *testing.T) {
 	three, _ := testState(t, Options{Nodes: 4, ControlPlanes: 3})
 	six, _ := testState(t, Options{Nodes: 2, Family: plan.IPv6})
 	vip, _ := testState(t, Options{Nodes: 2, Endpoint: "172.30.0.100:6443"})
+	kept, _ := testState(t, Options{Nodes: 4, ControlPlanes: 3, VIP: "auto"})
 	for _, tc := range []struct {
 		s        state
 		node     int
@@ -90,6 +93,8 @@ func TestWhereNodesFindTheAPI(t *testing.T) {
 		{three, 3, "https://127.0.0.1:7445", 3},
 		{six, 1, "https://[fd00:30::11]:6443", 0},
 		{vip, 1, "https://172.30.0.100:6443", 0},
+		{kept, 1, "https://172.30.0.250:6443", 0},
+		{kept, 3, "https://127.0.0.1:7443", 0},
 	} {
 		if got := server(tc.s, tc.s.Nodes[tc.node]); got != tc.want {
 			t.Errorf("node%d of %d: want %s, have %s", tc.node+1, len(tc.s.Nodes), tc.want, got)

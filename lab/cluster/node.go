@@ -47,6 +47,9 @@ func (c *Cluster) spec(name string) (machine.Spec, error) {
 			LogDir: filepath.Join(dir, "log"),
 		},
 	}
+	if o := c.state.Options; o.VIP != "" && !strings.HasPrefix(o.vipProgram(), o.Dir+"/") {
+		m.Binds = append(m.Binds, filepath.Dir(o.vipProgram()))
+	}
 	if name == plan.Outside {
 		m.Machine.Components = outsideComponents(c.state)
 		m.Machine.Forwards = []supervise.Forward{{Listen: fmt.Sprintf("127.0.0.1:%d", c.state.Port), Targets: apiTargets(c.state)}}

@@ -22,8 +22,10 @@ const (
 func server(s state, n Node) string {
 	masters := s.controlPlanes()
 	switch {
-	case s.Options.Endpoint != "":
-		return "https://" + s.Options.Endpoint
+	case s.Options.VIP != "" && !n.ControlPlane:
+		return "https://127.0.0.1:" + vipProxyPort
+	case s.Options.endpoint() != "":
+		return "https://" + s.Options.endpoint()
 	case n.ControlPlane:
 		return url(n.Addresses[0].Addr(), apiPort)
 	case len(masters) == 1:
@@ -34,13 +36,18 @@ func server(s state, n Node) string {
 
 // forwards gives a worker of several control planes its own way to any of them.
 func forwards(s state, n Node) []supervise.Forward {
-	if n.ControlPlane || s.Options.Endpoint != "" || len(s.controlPlanes()) == 1 {
+	if n.ControlPlane || s.Options.endpoint() != "" || len(s.controlPlanes()) == 1 {
 		return nil
 	}
 	return []supervise.Forward{{Listen: "127.0.0.1:" + localAPIPort, Targets: apiTargets(s)}}
 }
 
+// apiTargets is where the way from outside leads: the control plane's address, or
+// any of the API servers.
 func apiTargets(s state) []string {
+	if s.Options.VIP != "" {
+		return []string{s.Options.endpoint()}
+	}
 	var out []string
 	for _, m := range s.controlPlanes() {
 		out = append(out, net.JoinHostPort(m.Addresses[0].Addr().String(), apiPort))
@@ -51,7 +58,7 @@ func apiTargets(s state) []string {
 // nodeComponents renders what every node runs.
 func nodeComponents(s state, n Node) []supervise.Component {
 	api := "tcp:" + strings.TrimPrefix(server(s, n), "https://")
-	out := []supervise.Component{
+	out := append(vipComponents(s, n), []supervise.Component{
 		{Name: "containerd", Argv: []string{"containerd", "--config", containerdConfig}},
 		{Name: "kubelet", Wait: []string{"unix:" + containerdSocket, api}, Argv: []string{s.program("kubelet"),
 			"--config=" + kubeletConfig,
@@ -62,7 +69,7 @@ func nodeComponents(s state, n Node) []supervise.Component {
 			"--cert-dir=/var/lib/kubelet/pki",
 			"--v=2",
 		}},
-	}
+	}...)
 	if s.Options.Proxy == ProxyNFTables {
 		out = append(out, supervise.Component{Name: "kube-proxy", Wait: []string{api},
 			Argv: []string{s.program("kube-proxy"), "--config=" + proxyConfig, "--hostname-override=" + n.Name}})

@@ -40,6 +40,10 @@ type Options struct {
 	// Endpoint is an address (host:port) by which nodes reach the API servers,
 	// for labs that try a virtual address; empty picks them directly.
 	Endpoint string `json:"endpoint,omitempty"`
+	// VIP is an address on the nodes' segment, or "auto", that tsunagu-vip keeps
+	// on one of the control planes, and by which all reach the API servers:
+	// workers through its proxy, too. Empty is none.
+	VIP string `json:"vip,omitempty"`
 	// Images are archives to load into every node beside the lab's own.
 	Images []string `json:"images,omitempty"`
 	// Dir is the directory that holds .lab; empty looks for it with Root.
@@ -62,6 +66,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Proxy == "" {
 		o.Proxy = ProxyNFTables
+		if o.VIP != "" { // nothing that the address could lean on
+			o.Proxy = ProxyNone
+		}
 	}
 	if o.Family == "" {
 		o.Family = plan.Dual
@@ -81,7 +88,10 @@ func (o Options) complete() (Options, error) {
 	if o.Source == "" {
 		o.Source = filepath.Join(o.Dir, "lab")
 	}
-	return o, o.check()
+	if err := o.check(); err != nil {
+		return o, err
+	}
+	return o, o.chooseVIP()
 }
 
 func (o Options) check() error {

@@ -130,6 +130,9 @@ func link(to, at string) error {
 
 func (c *Cluster) create(ctx context.Context) error {
 	o := c.state.Options
+	if err := o.checkVIPProgram(); err != nil {
+		return err
+	}
 	if err := c.programs(ctx); err != nil {
 		return err
 	}
@@ -459,6 +462,7 @@ func differences(have, want Options) string {
 	diff("kube-proxy", have.Proxy, want.Proxy)
 	diff("IP family", have.Family, want.Family)
 	diff("CNI", have.CNI, want.CNI)
+	diff("control plane's address", have.VIP, want.VIP)
 	return strings.Join(out, "; ")
 }
 

@@ -117,6 +117,9 @@ func (p Plan) host(n int) []netip.Prefix {
 // Node gives the eth0 addresses of the n-th node (from 1), with their subnet.
 func (p Plan) Node(n int) []netip.Prefix { return p.host(10 + n) }
 
+// VIP gives the addresses for the control plane: no machine of a lab has them.
+func (p Plan) VIP() []netip.Addr { return addrs(p.host(250)) }
+
 // Gateway gives the outside host's addresses on the node segment: the nodes'
 // default route and name server.
 func (p Plan) Gateway() []netip.Addr { return addrs(p.host(1)) }

@@ -23,6 +23,9 @@ func upCommand(o *options) *cobra.Command {
 				return usageError{errors.New("a lab has at least one node and one control plane")}
 			}
 			want.Name, want.Dir, want.Progress = o.name, o.dir, o.progress()
+			if want.VIP != "" && !cmd.Flags().Changed("kube-proxy") {
+				proxy = "" // none, and nothing is needed
+			}
 			want.Proxy, want.CNI, want.Family = cluster.Proxy(proxy), cluster.CNI(cni), plan.Family(family)
 			c, err := cluster.Up(cmd.Context(), want)
 			if err != nil {
@@ -43,6 +46,7 @@ func upCommand(o *options) *cobra.Command {
 	f.StringVar(&cni, "cni", "none", "none (nodes stay NotReady until a CNI is installed) or bridge (reference plugins and static routes)")
 	f.StringArrayVar(&want.Images, "image", nil, "archive of images to load into every node (repeatable)")
 	f.StringVar(&want.Endpoint, "control-plane-endpoint", "", "host:port by which nodes reach the API servers, to try a virtual address")
+	f.StringVar(&want.VIP, "vip", "", "address for the control plane, kept by tsunagu-vip on one of its nodes, without kube-proxy unless that is asked for; auto chooses one")
 	f.StringVar(&want.Source, "source", "", "source of the lab, to build from (default: lab/ in the directory that holds .lab)")
 	return cmd
 }

@@ -420,7 +420,10 @@ func TestOrphans(t *testing.T) {
 
 func TestParallel(t *testing.T) {
 	w := newWorld(t)
-	const pods, rounds = 50, 3
+	pods, rounds := 50, 3
+	if os.Getenv("TSUNAGU_VM") == "1" {
+		pods, rounds = 10, 2 // an emulated machine takes ten times as long
+	}
 	namespaces := make([]*netns.Namespace, pods)
 	for i := range namespaces {
 		namespaces[i] = w.pod()

@@ -15,6 +15,14 @@ func TestVMVLANsOfTrunk(t *testing.T) {
 	eachDatapath(t, []Datapath{EBPF, SubInterface}, testVLANs)
 }
 
+// Each node chooses for itself: a VLAN is one segment whatever carries it where.
+func TestVMNodesOfTwoDatapaths(t *testing.T) {
+	f := newFabric(t)
+	a, b := f.nodes[0].vlanPod(120, `,"datapath":"ebpf"`), f.nodes[1].vlanPod(120, `,"datapath":"bridge"`)
+	a.goes("to a bridge", b.ns, b.v4, b.v6)
+	b.goes("to the switch", a.ns, a.v4, a.v6)
+}
+
 func TestVMTrunkRefusals(t *testing.T) { TestTrunkRefusals(t) }
 
 // The node's own VLAN is not taken from it.

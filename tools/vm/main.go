@@ -45,7 +45,7 @@ func main() {
 	flag.StringVar(&o.bench, "bench", "", "run the benchmarks behind the tag that match this, and no test")
 	flag.BoolVar(&o.whole, "whole", false, "run all tests of the packages, not only those behind the build tag vm")
 	flag.StringVar(&o.exec, "exec", "", "run this shell command instead of tests")
-	flag.DurationVar(&o.timeout, "timeout", 4*time.Minute, "after which the machine is stopped")
+	flag.DurationVar(&o.timeout, "timeout", 10*time.Minute, "after which the machine is stopped")
 	flag.BoolVar(&o.verbose, "v", false, "show everything the tests print")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The job's own lines around the output of one test program.
@@ -25,6 +26,7 @@ type verdict struct {
 	okay    map[string]bool // of the suite that runs
 	wrong   []string
 	running string
+	since   time.Time // the suite that runs
 }
 
 func newVerdict(suites []suite, verbose bool) *verdict {
@@ -61,7 +63,7 @@ func (v *verdict) whole() bool { return v.at >= 0 && v.suites[v.at].whole }
 
 func (v *verdict) begin(index string) {
 	v.at, _ = strconv.Atoi(index)
-	v.output, v.okay = nil, map[string]bool{}
+	v.output, v.okay, v.since = nil, map[string]bool{}, time.Now()
 	fmt.Printf("vm: %d/%d run %s: %d tests, %d benchmarks behind the tag\n", v.at+1, len(v.suites), v.suites[v.at].path, len(v.suites[v.at].tests), len(v.suites[v.at].bench))
 }
 
@@ -78,6 +80,7 @@ func (v *verdict) end(rest string) {
 		}
 	}
 	v.passed += len(v.okay)
+	fmt.Printf("vm: %d/%d %d passed in %s\n", v.at+1, len(v.suites), len(v.okay), time.Since(v.since).Round(time.Second/10))
 	if len(v.wrong) > before && !v.verbose {
 		fmt.Println(strings.Join(v.output, "\n"))
 	}

@@ -102,6 +102,7 @@ func (s *Server) attach(ctx context.Context, r *request, pod Pod) (Record, error
 	for _, one := range plan {
 		record.Intended = append(record.Intended, one.sel.IfName)
 	}
+	record.DeviceInfo = s.deviceInfos(plan)
 	if record.DNS, err = resolvers(plan); err != nil {
 		return Record{}, err
 	}

@@ -48,9 +48,8 @@ func ParseDefinition(d Definition) (Network, error) { return parseDefinition(d, 
 // parseDefinition reads a definition for a Pod that asks for something in the configuration of its plugins.
 func parseDefinition(d Definition, asked delegate.Asked) (Network, error) {
 	n := Network{Ref: d.String(), Name: d.Name}
-	if d.Resource != "" {
-		return n, refusef(ReasonUnsupportedField, "use a definition without the annotation k8s.v1.cni.cncf.io/resourceName",
-			"network-attachment-definition %s wants a device of resource %s, devices of device plugins are not attached yet", d, d.Resource)
+	if d.Resource != "" && len(asked.Keys) == 0 { // nobody looked for one
+		asked.Keys = Selection{DeviceID: someDevice}.pluginKeys().Keys
 	}
 	plugins, err := readChain(d)
 	if err != nil {

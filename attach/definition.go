@@ -14,6 +14,8 @@ type Definition struct {
 	Network string
 	// Resource is the device resource it asks for (annotation k8s.v1.cni.cncf.io/resourceName).
 	Resource string
+	// Device is the one of Resource that the Pod has for it; "" when nobody looked.
+	Device string
 	// ClusterWide tells that addresses of ipam type host-local are counted in the whole cluster (HostLocalMark).
 	ClusterWide bool
 	// Binaries tells that plugins are executed also when their type is built in (PluginsMark).

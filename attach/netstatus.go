@@ -19,7 +19,7 @@ type networkStatus struct {
 	MTU       int      `json:"mtu,omitempty"`
 	Default   bool     `json:"default,omitempty"`
 	DNS       ipam.DNS `json:"dns"`
-	// DeviceInfo is as the plugin wrote it.
+	// DeviceInfo is as the plugin, or the device plugin, wrote it.
 	DeviceInfo json.RawMessage `json:"device-info,omitempty"`
 	Gateway    []string        `json:"gateway,omitempty"`
 }
@@ -29,12 +29,14 @@ type networkStatus struct {
 func statusOf(record Record) (string, error) {
 	var entries []networkStatus
 	for i, w := range record.Interfaces {
-		e := networkStatus{Name: w.Network, Interface: w.IfName, MAC: w.MAC, MTU: w.MTU, Default: i == 0, DNS: record.DNS[w.IfName]}
+		e := networkStatus{Name: w.Network, Interface: w.IfName, MAC: w.MAC, MTU: w.MTU, Default: i == 0, DNS: record.DNS[w.IfName], DeviceInfo: record.DeviceInfo[w.IfName]}
 		if i == 0 {
 			e.Name = record.Network
 		}
 		chain := record.Chains[w.IfName]
-		e.DeviceInfo = chain.Device
+		if chain.Device != nil {
+			e.DeviceInfo = chain.Device
+		}
 		result := chain.result()
 		if result != nil && e.DNS.Empty() {
 			e.DNS = ipam.DNS{Nameservers: result.DNS.Nameservers, Domain: result.DNS.Domain, Search: result.DNS.Search, Options: result.DNS.Options}

@@ -23,6 +23,8 @@ type planned struct {
 	keep []netip.Prefix
 	// was are the routes of the pod network's interface as a plugin of others left them.
 	was []kind.Route
+	// resource is that of the device sel.DeviceID, "" for a network without.
+	resource string
 }
 
 // planner resolves what a Pod asks for. It changes nothing.
@@ -31,6 +33,7 @@ type planner struct {
 	pools       Pools
 	namespaces  Namespaces
 	podNetwork  PodNetwork
+	devices     Devices
 }
 
 // plan lists the interfaces of a Pod: the pod network's first, then what the annotation selects. Everything that can be refused
@@ -45,8 +48,9 @@ func (p planner) plan(ctx context.Context, pod Pod, network, ifName string) ([]p
 		return nil, err
 	}
 	all := []planned{first}
+	devices := &handout{p.devices, pod, map[string]int{}}
 	for _, s := range selections {
-		one, err := p.resolve(ctx, pod, s)
+		one, err := p.resolve(ctx, pod, s, devices)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.where(), err)
 		}
@@ -72,7 +76,7 @@ func (p planner) podInterface(network, ifName string) (planned, error) {
 	return one, nil
 }
 
-func (p planner) resolve(ctx context.Context, pod Pod, s Selection) (planned, error) {
+func (p planner) resolve(ctx context.Context, pod Pod, s Selection, devices *handout) (planned, error) {
 	one := planned{sel: s}
 	d, err := p.definitions.Definition(ctx, s.Namespace, s.Name)
 	if errors.Is(err, ErrNotFound) {
@@ -83,6 +87,12 @@ func (p planner) resolve(ctx context.Context, pod Pod, s Selection) (planned, er
 	}
 	if err := p.namespaces.permit(pod.Namespace, d); err != nil {
 		return one, err
+	}
+	if err := devices.give(ctx, &d); err != nil {
+		return one, err
+	}
+	if d.Resource != "" { // kubelet's choice comes before the annotation's
+		s.DeviceID, one.sel.DeviceID, one.resource = d.Device, d.Device, d.Resource
 	}
 	if one.net, err = parseDefinition(d, s.pluginKeys()); err != nil {
 		return one, err

@@ -51,6 +51,8 @@ type Record struct {
 	Chains map[string]chainRecord `json:"chains,omitempty"`
 	// DNS are the resolvers that networks come with, by interface.
 	DNS map[string]ipam.DNS `json:"dns,omitempty"`
+	// DeviceInfo is what device plugins say of devices, by interface.
+	DeviceInfo map[string]json.RawMessage `json:"deviceInfo,omitempty"`
 	// Held are the addresses of the interfaces, and by what right (ipam.Rights), in case that the log of addresses is lost.
 	Held map[string][]byte `json:"held,omitempty"`
 	// Reported tells that the Pod's network-status was written, or never will.

@@ -54,7 +54,7 @@ func (r Reviewer) Claim(ctx context.Context, namespace, network string, addresse
 }
 
 func (r Reviewer) selection(ctx context.Context, pod Pod, s Selection) Reviewed {
-	one, err := planner{definitions: r.Definitions, pools: r.Pools, namespaces: r.Namespaces}.resolve(ctx, pod, s)
+	one, err := planner{definitions: r.Definitions, pools: r.Pools, namespaces: r.Namespaces}.resolve(ctx, pod, s, &handout{pod: pod})
 	reviewed := Reviewed{Selection: s, Wants: one.wants}
 	if err == nil || errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
 		return reviewed

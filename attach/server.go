@@ -78,6 +78,8 @@ type Config struct {
 	Statuses  Statuses
 	// Elsewhere may be nil: then nobody is told that nodes give the same addresses.
 	Elsewhere Elsewhere
+	// Devices may be nil: then a network of a resource gets no device of the Pod's.
+	Devices Devices
 	// Leases may be nil: then networks of ipam type dhcp are refused.
 	Leases Leases
 	Meter  Meter
@@ -137,7 +139,7 @@ func New(c Config) (*Server, error) {
 	err = errors.Join(err, bad)
 	s := &Server{
 		Config:  c,
-		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork},
+		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork, devices: c.Devices},
 		records: records, loans: loans,
 		wirings: make(chan struct{}, mostWirings), unwirings: make(chan struct{}, mostWirings), disturbed: make(chan struct{}, 1),
 		spared: map[string]bool{}, suspects: map[string]time.Time{},

@@ -183,7 +183,7 @@ func TestRefusals(t *testing.T) {
 		{"local", "UnknownAddressType", 7, []string{"calico-ipam", "whereabouts"}},
 		{"pooled", ReasonUnknownPool, 7, []string{"blu"}},
 		{"tiny", "PoolFull", 11, []string{"192.168.77.0/30"}},
-		{"vf", ReasonUnsupportedField, 7, []string{"example.com/vf"}},
+		{"vf", ReasonNoDevice, 7, []string{"example.com/vf", "the Pod has 0"}},
 		{`[{"name":"blue","ips":["10.1.1.1"]}]`, "AddressOutOfRange", 7, []string{"10.1.1.1"}},
 		{`[{"name":"blue","ips":["192.168.10.5"]}]`, "AddressOutOfRange", 7, []string{"192.168.10.5", "192.168.10.10"}},
 		{`[{"name":"blue","ips":["192.168.10.50/16"]}]`, ReasonBadAddress, 7, []string{"/16", "192.168.10.0/24"}},

@@ -369,6 +369,7 @@ func (n *node) boot() {
 	n.keeper = leases
 	n.server, err = New(Config{
 		Leases:    leases,
+		Devices:   given{},
 		Delegates: delegate.New(delegate.Options{Dirs: []string{n.dir + "/bin", referencePlugins}, Node: n.ns, Patience: 4 * time.Second}),
 		Pods:      n.cluster, Definitions: n.cluster, Pools: n.cluster, PodNetwork: testNetwork{[]string{"10.244.1.0/24", "fd00:244:0:1::/64"}},
 		Addresses: n.allocator, Claims: n.cluster, Wirer: n.wirer, Ports: n.ports, Events: n.cluster, Statuses: n.cluster, Meter: n.meter, Log: log,

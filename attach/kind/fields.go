@@ -13,7 +13,7 @@ import (
 // standardKeys are the keys that CNI itself, its capabilities and libcni put into any plugin's configuration.
 var standardKeys = []string{
 	"cniversion", "cniversions", "name", "type", "capabilities", "args", "ipam", "dns", "runtimeconfig", "prevresult",
-	"cni.dev/valid-attachments", "cni.dev/attachments", "disablecheck", "disablegc", "loglevel", "logfile",
+	"cni.dev/valid-attachments", "cni.dev/attachments", "disablecheck", "disablegc", "loglevel", "logfile", "deviceid", "pcibusid",
 }
 
 // fields reads one plugin configuration key by key. The first error is kept, so that a parser can read on and ask once.

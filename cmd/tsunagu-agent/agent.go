@@ -166,7 +166,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		PodNetwork: podNetwork{a.options.node, a.nodes, a.services, a.overlay, a.options.prefixes},
 		Delegates:  delegate.New(delegate.Options{Root: a.options.hostRoot, Dirs: []string{a.options.binDir}, Patience: a.options.pluginTime}),
 		Addresses:  addresses, Claims: store, Wirer: wirer, Ports: hostport.New(a.overlay.Table(), a.log.With("room", "hostport")),
-		Events: a.events, Statuses: kube.NewStatuses(a.client), Elsewhere: kube.NewElsewhere(a.client, a.options.node), Leases: leases, Meter: a.metrics, Log: a.log.With("room", "attach"),
+		Events: a.events, Statuses: kube.NewStatuses(a.client), Elsewhere: kube.NewElsewhere(a.client, a.options.node), Leases: leases, Devices: a.options.devices(), Meter: a.metrics, Log: a.log.With("room", "attach"),
 		Records: records, Incomplete: found.New || found.Damaged > 0, Lacks: a.lacks,
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/attach"
 	"github.com/tsunagu-net/tsunagu/attach/delegate"
+	"github.com/tsunagu-net/tsunagu/attach/device"
 	"github.com/tsunagu-net/tsunagu/attach/install"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/attach/shimrpc"
@@ -31,6 +32,7 @@ type options struct {
 	http       string
 
 	runDir, socket  string
+	kubeletDir      string
 	shim            string
 	binDir, confDir string
 	hostRoot        string
@@ -55,6 +57,7 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "file that says how to reach the API server (default: the Pod's service account)")
 	f.StringVar(&o.http, "http", "127.0.0.1:9871", `address of /metrics, /status, /healthz and /readyz; "" for none`)
 	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	f.StringVar(&o.kubeletDir, "kubelet-dir", "/var/lib/kubelet", "root directory of kubelet, which tells the devices of Pods")
 	f.StringVar(&o.runDir, "run-dir", filepath.Dir(shimrpc.Socket), "folder of sockets and journals; it must be emptied by a reboot")
 	f.StringVar(&o.binDir, "cni-bin-dir", "/opt/cni/bin", "the container runtime's folder of CNI plugins")
 	f.StringVar(&o.confDir, "cni-conf-dir", "/etc/cni/net.d", "the container runtime's folder of CNI configurations")
@@ -122,4 +125,12 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 
 func split(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// devices is where kubelet tells the devices of Pods.
+func (o options) devices() device.Kubelet {
+	return device.Kubelet{
+		Socket:     filepath.Join(o.kubeletDir, "pod-resources", "kubelet.sock"),
+		Checkpoint: filepath.Join(o.kubeletDir, "device-plugins", "kubelet_internal_checkpoint"),
+	}
 }

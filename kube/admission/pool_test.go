@@ -83,8 +83,8 @@ func TestDefinitions(t *testing.T) {
 		want   []string
 	}{
 		"fine":           {`{"type":"macvlan","master":"eth1"}`, nil},
-		"not ours":       {`{"type":"sriov","vlan":"x","ipam":{"type":"nonsense"}}`, nil},
-		"a list of none": {`{"plugins":[{"type":"sriov"},{"type":"tuning","x":1}]}`, nil},
+		"not ours":       {`{"type":"calico","vlan":"x","ipam":{"type":"nonsense"}}`, nil},
+		"a list of none": {`{"plugins":[{"type":"calico"},{"type":"tuning","x":1}]}`, nil},
 		"broken JSON":    {`{"type":"macvlan",}`, []string{"line 1, column 19"}},
 		"empty":          {``, []string{"no spec.config"}},
 		"field":          {`{"type":"macvlan","master":7}`, []string{"master"}},

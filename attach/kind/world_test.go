@@ -25,6 +25,7 @@ type world struct {
 	outside [2]*netns.Namespace
 	wirer   *Wirer
 	pods    int
+	lastPod *netns.Namespace
 }
 
 var worlds atomic.Int32
@@ -90,7 +91,8 @@ func (w *world) dial(n *netns.Namespace) *link.Conn {
 func (w *world) pod() *netns.Namespace {
 	w.Helper()
 	w.pods++
-	return w.namespace(fmt.Sprintf("pod%d", w.pods))
+	w.lastPod = w.namespace(fmt.Sprintf("pod%d", w.pods))
+	return w.lastPod
 }
 
 func (w *world) wire(pod *netns.Namespace, as ...Attachment) []Wired {

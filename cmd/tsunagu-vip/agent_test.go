@@ -241,3 +241,37 @@ func TestIPv6(t *testing.T) {
 		t.Errorf("two nodes answered for the IPv6 address for %s", d)
 	}
 }
+
+// IPVS with strictARP tells the kernel not to answer for addresses of other devices.
+func TestKernelThatDoesNotAnswer(t *testing.T) {
+	x := newTrio(t, 1)
+	must(t, viptest.Inside(x.Nodes[0].NS, "sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2"))
+	x.start(x.Nodes[0], "--first", "yes")
+	x.answered(0, nil, 5*time.Second)
+	must(t, viptest.Inside(x.Client, "ip neigh flush dev eth0"))
+	x.answered(x.watch.Mark(), nil, 5*time.Second)
+}
+
+// A node that is taken off the list stays off while it runs, and comes back when it starts again.
+func TestNodeIsRemoved(t *testing.T) {
+	x := newTrio(t, 3)
+	x.all()
+	owner := x.answered(0, nil, 10*time.Second)
+	x.settle()
+	gone := x.Nodes[0]
+	if gone == owner {
+		gone = x.Nodes[1]
+	}
+	ask := control.NewClient(filepath.Join(x.dir, owner.Name, "run", control.SocketName))
+	must(t, ask.Remove(context.Background(), gone.IP.String()))
+	members := func(n int) func() bool {
+		return func() bool { s, err := x.status(owner); return err == nil && len(s.Members) == n && !s.Changing }
+	}
+	until(t, "two members are left", members(2))
+	if err := ask.Remove(context.Background(), gone.IP.String()); err == nil || !strings.Contains(err.Error(), "no member") {
+		t.Errorf("a node is removed twice: %v", err)
+	}
+	x.procs[gone.Name].Stop()
+	x.start(gone, "--first", "no")
+	until(t, "the node is back", members(3))
+}

@@ -77,6 +77,11 @@ func newTrio(t *testing.T, nodes int) *trio {
 				}
 			}
 		}
+		for n, o := range x.said {
+			if strings.Contains(o.String(), "DATA RACE") || strings.Contains(o.String(), "panic:") {
+				t.Errorf("the program on %s broke", n)
+			}
+		}
 		if t.Failed() {
 			for n, o := range x.said {
 				t.Logf("%s said:\n%s", n, o)

@@ -14,8 +14,25 @@ func (m *Machine) adopt(list Members) {
 	}
 	m.Members = list
 	m.seen = max(m.seen, list.Version.Epoch)
-	m.joining = m.joining && !list.Has(m.Self)
+	switch {
+	case list.Has(m.Self):
+		m.joining = false
+	case !m.known:
+		// It was taken off while it was away. A node that is taken off while it
+		// runs stays out until it starts again.
+		m.joining = true
+		m.meet(list)
+	}
 	m.keep()
+}
+
+// meet adds members to those who may take this node in.
+func (m *Machine) meet(list Members) {
+	for _, id := range list.All() {
+		if id != m.Self && !slices.Contains(m.Contacts, id) {
+			m.Contacts = append(m.Contacts, id)
+		}
+	}
 }
 
 func (m *Machine) keep() {

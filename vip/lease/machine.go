@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 )
 
@@ -50,6 +49,7 @@ type Machine struct {
 	peers   map[ID]peer
 	change  []ID // what the owner's list is to become
 	joining bool // in no list yet
+	known   bool // another node has had the same list since the start, with this node in it
 	late    time.Duration
 	nextDue Instant
 	helloAt Instant
@@ -109,10 +109,8 @@ func New(now Instant, c Config) (*Machine, error) {
 	}
 	m := &Machine{Config: c, peers: map[ID]peer{}, random: rand.New(rand.NewPCG(c.Seed, c.Start)), nextDue: now, helloAt: now,
 		seen: max(c.Floor, c.Members.Version.Epoch), joining: !c.Members.Has(c.Self)}
-	for _, id := range c.Members.All() {
-		if m.joining && !slices.Contains(m.Contacts, id) {
-			m.Contacts = append(m.Contacts, id)
-		}
+	if m.joining {
+		m.meet(c.Members)
 	}
 	if !c.First {
 		m.mute = now.Add(c.Timing.longest())
@@ -277,6 +275,7 @@ func (m *Machine) learn(now Instant, in Message) {
 	}
 	m.peers[in.From.ID] = p
 	m.adopt(in.Members)
+	m.known = m.known || in.Members.Equal(m.Members) && m.Members.Has(m.Self)
 }
 
 func (m *Machine) send(kind Kind, to ID, fill func(*Message)) {

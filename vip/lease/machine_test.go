@@ -75,3 +75,31 @@ func TestJointMajority(t *testing.T) {
 		}
 	}
 }
+
+// A node that was taken off the list while it was away asks to be taken in again; one that is taken off while it runs stays out.
+func TestNodeThatWasTakenOff(t *testing.T) {
+	old, err := NewMembers("a", "b", "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := Members{Version: Version{Epoch: 3, Count: 2}, In: []ID{"b", "c"}}
+	for _, away := range []bool{true, false} {
+		m, err := New(0, Config{Self: "a", Start: 1, Timing: Default, Kept: Kept{Members: old}, Health: Health{Weight: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := Message{Kind: Ask, From: Holder{ID: "b", Start: 7}, To: "a", Round: 1, Members: old}
+		if !away {
+			m.Receive(1, said)
+		}
+		said.Members = without
+		o := m.Receive(2, said)
+		hello := false
+		for _, x := range o.Send {
+			hello = hello || x.Kind == Hello && (x.To == "b" || x.To == "c")
+		}
+		if hello != away || m.Status(2).Joining != away {
+			t.Errorf("taken off while it was away: %v; asks to be taken in: %v", away, hello)
+		}
+	}
+}

@@ -88,7 +88,6 @@ func (Trunk) Type() string { return "trunk" }
 func (s Trunk) Segment() string               { return "trunk/" + s.Name + "." + strconv.Itoa(s.ID) }
 func (Trunk) leaves(*job) bool                { return true }
 func (s Trunk) link() (net.HardwareAddr, int) { return s.MAC, s.MTU }
-func (s Trunk) vlan() string                  { return fmt.Sprintf("VLAN %d of %s", s.ID, s.Name) }
 func (s Trunk) refuse(field, text string) error {
 	return BadConfig{Type: "trunk", Field: field, Message: text}
 }

@@ -94,6 +94,9 @@ func (s *Server) attach(ctx context.Context, r *request, pod Pod) (Record, error
 	if err != nil {
 		return Record{}, err
 	}
+	if plan[0].net.Foreign() {
+		ports = nil // it is told of them, as by the runtime
+	}
 	began = s.stage("ADD", "plan", began)
 	record := Record{
 		ContainerID: r.ContainerID, State: Wiring, Since: time.Now(), NetNS: r.NetNS, NetNSID: ns.ID(),

@@ -124,7 +124,7 @@ func isTrue(v any) bool {
 func readChain(d Definition) ([]pluginConfig, error) {
 	if strings.TrimSpace(d.Config) == "" {
 		return nil, refusef(ReasonEmptyConfig, "put the CNI configuration into spec.config",
-			"network-attachment-definition %s has no spec.config, and configuration files of the node are not read", d)
+			"network-attachment-definition %s has no spec.config: only nodes with a file of that name can attach it", d)
 	}
 	var list struct {
 		Type    string            `json:"type"`

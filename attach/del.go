@@ -34,6 +34,7 @@ func (s *Server) del(ctx context.Context, id, ifName, path string, started int64
 				return again(id, err)
 			}
 			s.Addresses.FreeImported(id, "")
+			s.primaryDel(ctx, id, ifName, path)
 		}
 		return s.records.put(Record{ContainerID: id, State: Gone, Since: time.Now(), Deleted: max(started, record.Deleted)})
 	}

@@ -27,6 +27,7 @@ func (s *Server) gc(ctx context.Context, r *request) error {
 		}
 		errs = append(errs, s.tidy(ctx, record.ContainerID, func(record Record) bool { return record.State != Gone }))
 	}
+	errs = append(errs, s.gcDelegates(ctx))
 	if err := errors.Join(errs...); err != nil {
 		return &Refusal{Reason: ReasonInternal, Message: err.Error(), Fix: "none needed, the runtime tries again", Code: shimrpc.CodeTryAgainLater}
 	}

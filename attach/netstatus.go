@@ -30,9 +30,6 @@ func statusOf(record Record) (string, error) {
 	var entries []networkStatus
 	for i, w := range record.Interfaces {
 		e := networkStatus{Name: w.Network, Interface: w.IfName, MAC: w.MAC, MTU: w.MTU, Default: i == 0, DNS: record.DNS[w.IfName], DeviceInfo: record.DeviceInfo[w.IfName]}
-		if i == 0 {
-			e.Name = record.Network
-		}
 		chain := record.Chains[w.IfName]
 		if chain.Device != nil {
 			e.DeviceInfo = chain.Device

@@ -34,12 +34,18 @@ type planner struct {
 	namespaces  Namespaces
 	podNetwork  PodNetwork
 	devices     Devices
+	// primary is nil when Pods are on tsunagu's own network; clusterNetwork names another default network, "" for none.
+	primary        Primary
+	clusterNetwork string
+	// files are folders of configurations that definitions without one may stand in.
+	files []string
 }
 
 // plan lists the interfaces of a Pod: the pod network's first, then what the annotation selects. Everything that can be refused
 // without trying is refused here, before anything was made.
 func (p planner) plan(ctx context.Context, pod Pod, network, ifName string) ([]planned, error) {
-	first, err := p.podInterface(network, ifName)
+	devices := &handout{p.devices, pod, map[string]int{}}
+	first, err := p.firstInterface(ctx, pod, network, ifName, devices)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +54,6 @@ func (p planner) plan(ctx context.Context, pod Pod, network, ifName string) ([]p
 		return nil, err
 	}
 	all := []planned{first}
-	devices := &handout{p.devices, pod, map[string]int{}}
 	for _, s := range selections {
 		one, err := p.resolve(ctx, pod, s, devices)
 		if err != nil {
@@ -86,6 +91,9 @@ func (p planner) resolve(ctx context.Context, pod Pod, s Selection, devices *han
 		return one, err
 	}
 	if err := p.namespaces.permit(pod.Namespace, d); err != nil {
+		return one, err
+	}
+	if err := p.fromDisk(&d); err != nil {
 		return one, err
 	}
 	if err := devices.give(ctx, &d); err != nil {
@@ -183,6 +191,9 @@ func (p planned) reserve(owned map[bool]bool) error {
 		}
 	}
 	for _, v4 := range families {
+		if owned[v4] && p.sel.Index == 0 {
+			continue // it makes way (leaveBy)
+		}
 		if owned[v4] {
 			return refusef(ReasonBadDefaultRoute, "keep default-route on one of them",
 				"%s: another network of the annotation has the default route of that family already", p.sel.where())

@@ -13,6 +13,8 @@ type Pod struct {
 	StaticUID string
 	// Networks is the value of SelectionAnnotation.
 	Networks string
+	// DefaultNetwork is the value of DefaultNetworkAnnotation.
+	DefaultNetwork string
 	// Owner is who controls the Pod; zero for nobody.
 	Owner Controller
 	// Migrates: the Pod is where a virtual machine is on its way to, which runs in another Pod still (Migrates).

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -71,6 +72,11 @@ type Config struct {
 	Wirer       Wirer
 	// Chained may be nil: then it is a chained.Runner.
 	Chained Chained
+	// Primary is the network that the node had before; nil when Pods are on tsunagu's own. ClusterNetwork is another default network as
+	// namespace/name, "" for none. Files are folders of the node for definitions without a configuration.
+	Primary        Primary
+	ClusterNetwork string
+	Files          []string
 	// Delegates may be nil: then plugins of others are looked for where the runtime looks.
 	Delegates Delegates
 	Ports     Ports
@@ -139,7 +145,7 @@ func New(c Config) (*Server, error) {
 	err = errors.Join(err, bad)
 	s := &Server{
 		Config:  c,
-		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork, devices: c.Devices},
+		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork, devices: c.Devices, primary: c.Primary, clusterNetwork: c.ClusterNetwork, files: c.Files},
 		records: records, loans: loans,
 		wirings: make(chan struct{}, mostWirings), unwirings: make(chan struct{}, mostWirings), disturbed: make(chan struct{}, 1),
 		spared: map[string]bool{}, suspects: map[string]time.Time{},
@@ -206,7 +212,15 @@ func (s *Server) verb(ctx context.Context, r *request) ([]byte, error) {
 	case "GC":
 		return nil, s.gc(ctx, r)
 	case "STATUS":
-		return nil, s.status()
+		if err := s.status(); err != nil {
+			return nil, err
+		}
+		if err := s.primaryStatus(ctx, filepath.SplitList(r.Path)); err != nil {
+			status := *refused(err)
+			status.Code = shimrpc.CodeNotAvailable
+			return nil, &status
+		}
+		return nil, nil
 	}
 	return shimrpc.VersionJSON(r.version), nil
 }

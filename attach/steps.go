@@ -59,6 +59,7 @@ type chainRecord struct {
 	Name    string `json:"name"`
 	Version string `json:"version,omitempty"`
 	NoCheck bool   `json:"noCheck,omitempty"`
+	NoGC    bool   `json:"noGC,omitempty"`
 	// Runtime is what the Pod asks of built-in steps, Asked what it asks of plugins of others.
 	Runtime chained.Runtime `json:"runtime,omitzero"`
 	Asked   delegate.Asked  `json:"asked,omitzero"`
@@ -84,7 +85,7 @@ func chainsOf(plan []planned, r *request, pod Pod) map[string]chainRecord {
 		if len(one.net.Steps) == 0 {
 			continue
 		}
-		c := chainRecord{Network: one.net.Ref, Name: one.net.Name, Version: one.net.Version, NoCheck: one.net.NoCheck, Runtime: one.runtime()}
+		c := chainRecord{Network: one.net.Ref, Name: one.net.Name, Version: one.net.Version, NoCheck: one.net.NoCheck, NoGC: one.net.NoGC, Runtime: one.runtime()}
 		for _, s := range one.net.Steps {
 			c.Steps = append(c.Steps, stepRecord{Step: s})
 		}

@@ -297,6 +297,7 @@ type node struct {
 	meter                    *testMeter
 	lacks                    []string
 	lost                     bool // a log was lost
+	own                      Primary
 
 	wirer     *kind.Wirer
 	allocator *ipam.Allocator
@@ -368,7 +369,8 @@ func (n *node) boot() {
 	n.must(err)
 	n.keeper = leases
 	n.server, err = New(Config{
-		Leases:    leases,
+		Leases:  leases,
+		Primary: n.own, Files: []string{n.dir + "/net.d"},
 		Devices:   given{},
 		Delegates: delegate.New(delegate.Options{Dirs: []string{n.dir + "/bin", referencePlugins}, Node: n.ns, Patience: 4 * time.Second}),
 		Pods:      n.cluster, Definitions: n.cluster, Pools: n.cluster, PodNetwork: testNetwork{[]string{"10.244.1.0/24", "fd00:244:0:1::/64"}},

@@ -61,7 +61,7 @@ func stripPod(object any) (any, error) {
 		return object, nil
 	}
 	kept := map[string]string{}
-	for _, key := range []string{attach.SelectionAnnotation, staticAnnotation} {
+	for _, key := range []string{attach.SelectionAnnotation, attach.DefaultNetworkAnnotation, staticAnnotation} {
 		if v, ok := p.Annotations[key]; ok {
 			kept[key] = v
 		}
@@ -138,7 +138,7 @@ func (p *Pods) Known() (map[string]bool, bool) {
 
 func toPod(m *metav1.PartialObjectMetadata) attach.Pod {
 	pod := attach.Pod{Namespace: m.Namespace, Name: m.Name, UID: string(m.UID), StaticUID: m.Annotations[staticAnnotation],
-		Networks: m.Annotations[attach.SelectionAnnotation], Migrates: attach.Migrates(m.Labels)}
+		Networks: m.Annotations[attach.SelectionAnnotation], DefaultNetwork: m.Annotations[attach.DefaultNetworkAnnotation], Migrates: attach.Migrates(m.Labels)}
 	for _, r := range m.OwnerReferences {
 		pod.Owner = attach.Controller{APIVersion: r.APIVersion, Kind: r.Kind, Name: r.Name, UID: string(r.UID)}
 	}

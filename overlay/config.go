@@ -44,6 +44,8 @@ type Config struct {
 	MTU int
 	// Masquerade hides Pods behind the node's address when they talk to anybody who is no Pod.
 	Masquerade bool
+	// RulesOnly leaves reach between nodes to others: only the node's nft table is kept, for host ports and masquerading.
+	RulesOnly bool
 	// Namespace is the network namespace of the node; nil is the process's own.
 	Namespace *netns.Namespace
 }

@@ -45,7 +45,7 @@ func New(cfg Config, self string, log *slog.Logger) (*Overlay, error) {
 	}
 	o := &Overlay{cfg: cfg, self: self, log: log, podMTU: fallbackMTU, status: Status{Encap: cfg.Encap, PodMTU: fallbackMTU}}
 	rules := nft.Options{TunnelPort: uint16(cfg.Port)}
-	if cfg.Encap == None {
+	if cfg.Encap == None || cfg.RulesOnly {
 		rules.TunnelPort = 0
 	}
 	o.table = nft.Open(cfg.Namespace, rules)
@@ -90,6 +90,9 @@ func (o *Overlay) pass(ctx context.Context) error {
 	wrong, err := o.table.Repair()
 	if err != nil {
 		return err
+	}
+	if o.cfg.RulesOnly {
+		return nil
 	}
 	nodes, complete := o.nodes.Get()
 	if !complete {

@@ -34,15 +34,20 @@ type plugin struct {
 // Conf renders the configuration that makes the runtime call the shim, and the
 // shim call the agent at socket. cniVersion is what libraries of CNI 1.0 (as
 // in containerd 1.6) understand; newer ones choose from cniVersions and get
-// STATUS and GC with 1.1.0.
-func Conf(socket string) []byte {
+// STATUS and GC with 1.1.0. Capabilities are declared besides portMappings, so
+// that the runtime says what plugins of others need to know.
+func Conf(socket string, capabilities []string) []byte {
+	declared := map[string]bool{"portMappings": true}
+	for _, name := range capabilities {
+		declared[name] = true
+	}
 	raw, err := json.MarshalIndent(conflist{
 		CNIVersion:  "1.0.0",
 		CNIVersions: []string{"0.3.1", "0.4.0", "1.0.0", "1.1.0"},
 		Name:        NetworkName,
 		Plugins: []plugin{{
 			Type:         ShimName,
-			Capabilities: map[string]bool{"portMappings": true},
+			Capabilities: declared,
 			Socket:       socket,
 		}},
 	}, "", "  ")

@@ -31,6 +31,7 @@ type Installer struct {
 	log    *slog.Logger
 
 	mu     sync.Mutex
+	more   []string // capabilities to declare
 	want   Want
 	shadow string // as last reported
 	// read is the shim as it was when last read, readShim what was in it: it
@@ -57,7 +58,19 @@ func (i *Installer) Install() error {
 // Publish puts the configuration in its place: from then on the runtime calls
 // us, and the node becomes Ready. Call it when the agent can serve.
 func (i *Installer) Publish() error {
-	return i.reach(func(w *Want) { w.Conf = Conf(i.places.Socket) })
+	return i.reach(func(w *Want) { w.Conf = Conf(i.places.Socket, i.more) })
+}
+
+// Declare says which capabilities the configuration has besides portMappings.
+func (i *Installer) Declare(capabilities []string) error {
+	i.mu.Lock()
+	i.more = capabilities
+	published := i.want.Conf != nil
+	i.mu.Unlock()
+	if !published {
+		return nil
+	}
+	return i.Publish()
 }
 
 // Remove takes configuration and shim away, and puts back a foreign file that

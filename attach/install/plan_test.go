@@ -7,7 +7,7 @@ import (
 )
 
 func TestPlan(t *testing.T) {
-	conf, old, foreign := Conf("/run/tsunagu/cni.sock"), Conf("/run/old.sock"), []byte(`{"name":"x","plugins":[{"type":"bridge"}]}`)
+	conf, old, foreign := Conf("/run/tsunagu/cni.sock", nil), Conf("/run/old.sock", nil), []byte(`{"name":"x","plugins":[{"type":"bridge"}]}`)
 	shim := []byte("shim 2")
 	want := Want{Shim: shim, Conf: conf}
 	for _, c := range []struct {
@@ -62,7 +62,7 @@ func verbs(steps []Step) (do []Verb) {
 // The loopback plugin is linked where there is none, and only a link of ours
 // is removed.
 func TestPlanLoopback(t *testing.T) {
-	shim, conf := []byte("shim"), Conf("/run/tsunagu/cni.sock")
+	shim, conf := []byte("shim"), Conf("/run/tsunagu/cni.sock", nil)
 	for _, c := range []struct {
 		have Whose
 		want Want
@@ -83,7 +83,7 @@ func TestPlanLoopback(t *testing.T) {
 }
 
 func TestConfIsAccepted(t *testing.T) {
-	raw := Conf("/run/tsunagu/cni.sock")
+	raw := Conf("/run/tsunagu/cni.sock", nil)
 	// What libcni 1.0 (containerd 1.6) insists on: these keys, as these types.
 	var list struct {
 		Name, CNIVersion string

@@ -19,6 +19,7 @@ import (
 	"github.com/tsunagu-net/tsunagu/attach/hostport"
 	"github.com/tsunagu-net/tsunagu/attach/install"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/attach/primary"
 	"github.com/tsunagu-net/tsunagu/ipam"
 	"github.com/tsunagu-net/tsunagu/ipam/journal"
 	"github.com/tsunagu-net/tsunagu/kernel/clock"
@@ -43,6 +44,8 @@ type agent struct {
 	services    *kube.Services
 	events      *kube.Events
 	overlay     *overlay.Overlay
+	primary     *primary.Follower // nil when Pods are on tsunagu's own network
+	installer   atomic.Pointer[install.Installer]
 
 	// known once the node's object was seen
 	identity atomic.Pointer[identity]
@@ -90,6 +93,9 @@ func (a *agent) assemble() error {
 	cfg.UserAgent = "tsunagu-agent/" + version
 	if a.client, err = kube.Connect(cfg, a.metrics.request); err != nil {
 		return err
+	}
+	if a.options.existing {
+		a.primary = primary.Follow(a.options.confDir, a.declare, a.log.With("room", "primary"))
 	}
 	a.pods = kube.NewPods(a.client, a.options.node)
 	a.nodes = kube.NewNodes(a.client)
@@ -162,6 +168,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		a.log.Error("some DHCP leases are forgotten; their Pods' addresses are not renewed", "err", err)
 	}
 	server, err := attach.New(attach.Config{
+		Primary: a.ownNetwork(), ClusterNetwork: a.options.clusterNetwork, Files: a.options.networkDirs,
 		Pods: a.pods, Definitions: a.definitions, Pools: a.pools, Namespaces: a.options.namespaces,
 		PodNetwork: podNetwork{a.options.node, a.nodes, a.services, a.overlay, a.options.prefixes},
 		Delegates:  delegate.New(delegate.Options{Root: a.options.hostRoot, Dirs: []string{a.options.binDir}, Patience: a.options.pluginTime}),
@@ -208,12 +215,36 @@ func (a *agent) openJournal(ctx context.Context, name string) (*journal.Journal,
 	return j, report, err
 }
 
+// ownNetwork is the network that the node had before, when Pods stay on it.
+func (a *agent) ownNetwork() attach.Primary {
+	if a.primary == nil {
+		return nil
+	}
+	return a.primary
+}
+
+// declare has the runtime told what the plugins of the node's own network need to know.
+func (a *agent) declare(c primary.Conf) {
+	if i := a.installer.Load(); i != nil {
+		if err := i.Declare(c.Capabilities); err != nil {
+			a.log.Error("the CNI configuration does not declare what the node's own network needs yet", "err", err)
+		}
+	}
+}
+
 // install puts shim and configuration in their places, the latter when the agent can serve, and gives what to do at the end.
 func (a *agent) install(ctx, below context.Context, start func(string, func(context.Context) error)) (end func(), err error) {
 	installer := install.New(install.Places{Shim: a.options.shim, BinDir: a.options.binDir, ConfDir: a.options.confDir, Socket: a.options.socket, IPAM: a.options.ipamPlugins},
 		a.log.With("room", "install"))
 	if err := installer.Install(); err != nil {
 		return nil, err
+	}
+	if a.primary != nil {
+		if c, err := a.primary.Conf(); err == nil {
+			_ = installer.Declare(c.Capabilities) // nothing is published yet
+		}
+		a.installer.Store(installer)
+		start("the node's own network", a.primary.Run)
 	}
 	start("install", func(context.Context) error {
 		for told := ""; ; {
@@ -266,8 +297,13 @@ func (a *agent) lacks() []string {
 		lacks = append(lacks, "the nodes were not read from the API server yet")
 	case !known:
 		lacks = append(lacks, "there is no Node object called "+a.options.node)
-	case len(node.PodCIDRs) == 0:
+	case len(node.PodCIDRs) == 0 && !a.options.existing:
 		lacks = append(lacks, "Node "+a.options.node+" has no podCIDR")
+	}
+	if a.primary != nil {
+		if _, err := a.primary.Conf(); err != nil {
+			lacks = append(lacks, "the node's own network is to stay, and "+err.Error())
+		}
 	}
 	if !a.pods.Synced() {
 		lacks = append(lacks, "the Pods of this node were not read from the API server yet")

@@ -37,6 +37,9 @@ type options struct {
 	binDir, confDir string
 	hostRoot        string
 	pluginTime      time.Duration
+	existing        bool // the network that the node had before stays
+	clusterNetwork  string
+	networkDirs     []string
 	keepConf        bool
 	ipamPlugins     []string
 
@@ -63,6 +66,9 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 	f.StringVar(&o.confDir, "cni-conf-dir", "/etc/cni/net.d", "the container runtime's folder of CNI configurations")
 	f.StringVar(&o.hostRoot, "host-root", "", "the node's root folder as the agent sees it: plugins of others are executed there (default: the agent's own)")
 	f.DurationVar(&o.pluginTime, "plugin-timeout", delegate.Patience, "how long one execution of a plugin of others may take, at most 75s")
+	own := f.String("pod-network", "tsunagu", "the network that every Pod is on: tsunagu, or existing, which is the first configuration of --cni-conf-dir that is not tsunagu's")
+	f.StringVar(&o.clusterNetwork, "cluster-network", "", "namespace/name of the network attachment definition that every Pod's first interface is on (default: the one of --pod-network)")
+	dirs := f.String("network-conf-dirs", "/etc/cni/multus/net.d,/etc/cni/net.d", "comma list of the node's folders in which the configuration of a definition without spec.config is looked for")
 	f.StringVar(&o.shim, "shim", "", "the tsunagu-cni to install (default: the one beside this program)")
 	standFor := f.String("ipam-plugins", "", "comma list of IPAM plugins that the shim stands for in the runtime's folder, for main plugins of others: whereabouts, host-local, static; what is there is put aside, and put back at the end")
 	files := f.Bool("install", true, "put shim and configuration into the container runtime's folders")
@@ -103,6 +109,16 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 	}
 	if o.datapath, err = kind.ParseDatapath(*datapath); err != nil {
 		return o, fmt.Errorf("--trunk-datapath: %w", err)
+	}
+	switch *own {
+	case "tsunagu":
+	case "existing":
+		o.existing, o.overlay.RulesOnly = true, true
+	default:
+		return o, fmt.Errorf("--pod-network: %q is neither tsunagu nor existing", *own)
+	}
+	for _, dir := range split(*dirs) {
+		o.networkDirs = append(o.networkDirs, filepath.Join(o.hostRoot, dir))
 	}
 	o.namespaces.Global = split(*global)
 	for _, name := range split(*standFor) {

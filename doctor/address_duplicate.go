@@ -10,7 +10,7 @@ var duplicateAddress = Check{
 	Title: "two Pods have one address",
 	Explain: `This must never be: within a domain an address belongs to one interface. When both Pods' addresses were given out by tsunagu it is a ` +
 		`fault of tsunagu, please report it with the output of "tsunagu doctor -o json". A definition of ipam type static gives its address ` +
-		`to every Pod that uses it.`,
+		`to every Pod that uses it. The two Pods of a virtual machine that migrates have one address by right.`,
 	Needs: []Part{Pods, Definitions, Pools},
 	Look: func(s *Snapshot) []Finding {
 		type key struct {
@@ -18,12 +18,16 @@ var duplicateAddress = Check{
 			address netip.Addr
 		}
 		first := map[key]Holding{}
+		migrating := s.migrations()
 		var found []Finding
 		for _, h := range s.Holdings() {
 			k := key{h.Domain, h.Address}
 			other, taken := first[k]
 			if !taken {
 				first[k] = h
+				continue
+			}
+			if migrating[migration{h.Domain, h.Address, h.Pod.Namespace + "/" + h.Pod.Name}] || migrating[migration{h.Domain, h.Address, other.Pod.Namespace + "/" + other.Pod.Name}] {
 				continue
 			}
 			f := Finding{
@@ -44,6 +48,25 @@ var duplicateAddress = Check{
 		}
 		return found
 	},
+}
+
+// migration is an address and the Pod that a virtual machine brings it to.
+type migration struct {
+	domain  string
+	address netip.Addr
+	pod     string
+}
+
+func (s *Snapshot) migrations() map[migration]bool {
+	all := map[migration]bool{}
+	for _, a := range s.Addresses {
+		if in := a.Spec.Incoming; in.Pod != "" {
+			if x, err := netip.ParseAddr(a.Spec.Address); err == nil {
+				all[migration{a.Spec.Domain, x.Unmap(), in.Namespace + "/" + in.Pod}] = true
+			}
+		}
+	}
+	return all
 }
 
 // where names the network of an address for people.

@@ -64,6 +64,7 @@ type section struct {
 	Gateway    string    `json:"gateway"`
 	Network    string    `json:"network_name"`
 	Whole      bool      `json:"enable_l3"`
+	Apart      *bool     `json:"enable_overlapping_ranges"`
 
 	Addresses []staticAddress `json:"addresses"`
 	Routes    []routeText     `json:"routes"`

@@ -18,6 +18,9 @@ func (s section) pool(field string, r ipRange) (Pool, error) {
 		return wrong("range", r.Range, err)
 	}
 	p.Prefix = prefix
+	if s.Type == TypeWhereabouts {
+		p.Whereabouts = &WhereaboutsRange{Network: s.Network, Reserves: s.Apart == nil || *s.Apart}
+	}
 	first, last := limits.First, limits.Last
 	if r.RangeStart != "" {
 		if first, err = inside(prefix, r.RangeStart); err != nil {

@@ -39,11 +39,21 @@ type Pool struct {
 	Local bool
 	// Whole gives out the addresses that the subnet needs too (an L3 segment).
 	Whole bool
+	// Whereabouts is set for a range of ipam type whereabouts.
+	Whereabouts *WhereaboutsRange
 	Policy
 
 	spans   []Range // what may be given out to anybody: computed by parsed
 	statics []Range // what may be given out to who asks for it
 	total   int64   // how many are in spans
+}
+
+// WhereaboutsRange is how the plugin whereabouts knows a range.
+type WhereaboutsRange struct {
+	// Network is the network_name, "" for none.
+	Network string
+	// Reserves: an address is reserved over all ranges of the network too (enable_overlapping_ranges).
+	Reserves bool
 }
 
 // Route is a route that comes with an address. An invalid Gateway means the

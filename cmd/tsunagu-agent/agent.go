@@ -24,6 +24,7 @@ import (
 	"github.com/tsunagu-net/tsunagu/ipam/journal"
 	"github.com/tsunagu-net/tsunagu/kernel/clock"
 	"github.com/tsunagu-net/tsunagu/kube"
+	"github.com/tsunagu-net/tsunagu/kube/beside"
 	"github.com/tsunagu-net/tsunagu/overlay"
 )
 
@@ -158,6 +159,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		a.log.Error("some records of addresses are lost; they are taken from the records of sandboxes", "err", err)
 	}
 	start("number of nodes", func(ctx context.Context) error { return a.tellCount(ctx, addresses) })
+	given, handOut := a.booked(addresses, id.UID)
 	leaseLog, _, err := a.openJournal(ctx, "leases.journal")
 	if err != nil {
 		return err
@@ -172,7 +174,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		Pods: a.pods, Definitions: a.definitions, Pools: a.pools, Namespaces: a.options.namespaces,
 		PodNetwork: podNetwork{a.options.node, a.nodes, a.services, a.overlay, a.options.prefixes},
 		Delegates:  delegate.New(delegate.Options{Root: a.options.hostRoot, Dirs: []string{a.options.binDir}, Patience: a.options.pluginTime}),
-		Addresses:  addresses, Claims: store, Wirer: wirer, Ports: hostport.New(a.overlay.Table(), a.log.With("room", "hostport")),
+		Addresses:  given, Claims: store, Wirer: wirer, Ports: hostport.New(a.overlay.Table(), a.log.With("room", "hostport")),
 		Events: a.events, Statuses: kube.NewStatuses(a.client), Elsewhere: kube.NewElsewhere(a.client, a.options.node), Leases: leases, Devices: a.options.devices(), Meter: a.metrics, Log: a.log.With("room", "attach"),
 		Records: records, Incomplete: found.New || found.Damaged > 0, Lacks: a.lacks,
 	})
@@ -182,7 +184,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 	if err := server.Recover(ctx, lost.New || lost.Damaged > 0 || damaged); err != nil {
 		a.log.Error("some addresses of Pods that run are not known", "err", err)
 	}
-	start("addresses", addresses.Run)
+	start("addresses", handOut)
 	if err := server.Start(ctx); err != nil {
 		a.log.Error("start: some of it is tried again", "err", err)
 	}
@@ -329,6 +331,15 @@ func (a *agent) tellNodes(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// booked gives out addresses, booked with whereabouts while other nodes run it.
+func (a *agent) booked(addresses *ipam.Allocator, nodeUID string) (attach.Addresses, func(context.Context) error) {
+	if a.options.beside == "" {
+		return addresses, addresses.Run
+	}
+	b := beside.New(addresses, &beside.Book{Client: a.client.Networks, Namespace: a.options.beside, Node: nodeUID}, a.log.With("room", "beside"))
+	return b, b.Run
 }
 
 // tellCount tells ipam how many nodes share pools.

@@ -42,6 +42,7 @@ type options struct {
 	networkDirs     []string
 	keepConf        bool
 	ipamPlugins     []string
+	beside          string // namespace of whereabouts' objects; "" when no node runs it
 
 	overlay    overlay.Config
 	prefixes   []netip.Prefix
@@ -71,6 +72,7 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 	dirs := f.String("network-conf-dirs", "/etc/cni/multus/net.d,/etc/cni/net.d", "comma list of the node's folders in which the configuration of a definition without spec.config is looked for")
 	f.StringVar(&o.shim, "shim", "", "the tsunagu-cni to install (default: the one beside this program)")
 	standFor := f.String("ipam-plugins", "", "comma list of IPAM plugins that the shim stands for in the runtime's folder, for main plugins of others: whereabouts, host-local, static; what is there is put aside, and put back at the end")
+	f.StringVar(&o.beside, "beside-whereabouts", "", "namespace of the objects of whereabouts (kube-system), while other nodes still run it: addresses of networks of ipam type whereabouts are booked there too")
 	files := f.Bool("install", true, "put shim and configuration into the container runtime's folders")
 	encap := f.String("encap", string(overlay.GPE), "how packets travel between nodes: vxlan-gpe, none (routes only) or auto")
 	f.IntVar(&o.overlay.VNI, "vni", overlay.DefaultVNI, "VXLAN network identifier, equal on all nodes")

@@ -26,6 +26,9 @@ type IPPool struct {
 	} `json:"spec"`
 }
 
+// Booked begins the container IDs of what tsunagu itself writes into the objects of whereabouts, while nodes run both.
+const Booked = "tsunagu:"
+
 // Allocation is one address given out. Versions before 0.6 had no ifname,
 // earlier ones no podref.
 type Allocation struct {

@@ -18,6 +18,23 @@ func dashes(text string) string {
 	return strings.NewReplacer(":", "-", "/", "-").Replace(text)
 }
 
+// PoolName is the name of the IPPool in which whereabouts counts a range, as of a range without slices of nodes.
+func PoolName(networkName string, prefix netip.Prefix) string {
+	return named(networkName, dashes(prefix.Masked().String()))
+}
+
+// ReservationName is the name of the OverlappingRangeIPReservation of an address.
+func ReservationName(networkName string, x netip.Addr) string {
+	return named(networkName, dashes(x.String()))
+}
+
+func named(networkName, what string) string {
+	if networkName == "" {
+		return what
+	}
+	return networkName + "-" + what
+}
+
 // networkName finds the network_name of a pool. Its name is
 // [network_name-][node-]range, and neither part says where it ends, so what a
 // pool may mean is held against the definitions and the slices there are.

@@ -12,6 +12,9 @@ import (
 // reservation reads one reservation and holds it against the pools.
 func (r *reader) reservation(o Reservation) {
 	source := "OverlappingRangeIPReservation " + o.String()
+	if strings.HasPrefix(o.Spec.ContainerID, Booked) {
+		return // tsunagu gave it out
+	}
 	at, err := r.reservedSpot(o)
 	if err != nil {
 		r.problem(Problem{Kind: UnknownNetwork, Source: source, Lost: true, Message: fmt.Sprintf("%v; it stands for %s", err, podOf(o.Spec.PodRef)),

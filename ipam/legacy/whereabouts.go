@@ -93,6 +93,9 @@ func (r *reader) pool(p IPPool) {
 	}
 	r.names[name] = true
 	for _, offset := range sorted(keys(p.Spec.Allocations), func(s string) string { return s }) {
+		if strings.HasPrefix(p.Spec.Allocations[offset].ID, Booked) {
+			continue // tsunagu gave it out
+		}
 		r.allocation(source, name, base, offset, p.Spec.Allocations[offset], p.Spec.Range)
 	}
 }

@@ -110,7 +110,7 @@ func TestChartValues(t *testing.T) {
 	agent := have["DaemonSet tsunagu-system/tsunagu-agent"]
 	spec, _, _ := unstructured.NestedMap(agent.Object, "spec", "template", "spec")
 	c := spec["containers"].([]any)[0].(map[string]any)
-	if c["image"] != "registry.example/t:v9" || !cmp.Equal(c["args"], []any{"--http=:9871", "--log-level=debug"}) {
+	if c["image"] != "registry.example/t:v9" || !cmp.Equal(c["args"], []any{"--http=:9871", "--host-root=/host", "--log-level=debug"}) {
 		t.Errorf("agent runs %v %v", c["image"], c["args"])
 	}
 	if n, _, _ := unstructured.NestedInt64(have["Deployment tsunagu-system/tsunagu-controller"].Object, "spec", "replicas"); n != 3 {

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -133,6 +134,10 @@ func TestExamples(t *testing.T) {
 			asked = append(asked, asks(t, as[corev1.Pod](t, o).Annotations)...)
 		case "Deployment":
 			asked = append(asked, asks(t, as[appsv1.Deployment](t, o).Spec.Template.Annotations)...)
+		case "Role", "RoleBinding": // rights for a while, which the agents do not have by themselves
+			if subjects, _, _ := unstructured.NestedSlice(o.Object, "subjects"); o.GetKind() == "RoleBinding" && fmt.Sprint(subjects) != "[map[kind:ServiceAccount name:tsunagu-agent namespace:tsunagu-system]]" {
+				t.Errorf("%s gives rights to %v", key(o), subjects)
+			}
 		default:
 			t.Errorf("unexpected %s", key(o))
 		}

@@ -1,0 +1,208 @@
+package beside
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tsunagu-net/tsunagu/ipam"
+)
+
+// Allocator gives out addresses that are booked with whereabouts too, where a network is of its type. While the API server does not
+// answer no such address can be given out, as with whereabouts.
+type Allocator struct {
+	*ipam.Allocator
+	Book *Book
+	Log  *slog.Logger
+
+	mu sync.Mutex
+	// entered are the bookings by interface, as far as this process made them; leaving are those to be ended.
+	entered map[ipam.Key][]Entry
+	leaving []Entry
+	wake    chan struct{}
+	// turn keeps a booking that ends from meeting the same one that begins: it is held for reading by who enters.
+	turn sync.RWMutex
+}
+
+// New makes an Allocator; Run ends bookings.
+func New(a *ipam.Allocator, b *Book, log *slog.Logger) *Allocator {
+	return &Allocator{Allocator: a, Book: b, Log: log, entered: map[ipam.Key][]Entry{}, wake: make(chan struct{}, 1)}
+}
+
+const (
+	// mostTries is how many addresses are tried that whereabouts has given out.
+	mostTries = 16
+	// entering is how long a booking may take.
+	entering = 8 * time.Second
+	// kept is how long an address that whereabouts has is left alone.
+	kept = 2 * time.Minute
+	// sweepEvery is how often bookings are looked for that no interface has.
+	sweepEvery = time.Minute
+)
+
+// Take is ipam's, with each address booked before it is told. One that whereabouts has is left alone for a while and another is taken, or
+// refused when no other will do.
+func (a *Allocator) Take(ctx context.Context, owner ipam.Owner, wants []ipam.Want) ([]ipam.Grant, error) {
+	for range mostTries {
+		grants, err := a.Allocator.Take(ctx, owner, wants)
+		if err != nil {
+			return nil, err
+		}
+		again, err := a.enter(ctx, owner, wants, grants)
+		if err == nil && !again {
+			return grants, nil
+		}
+		if undo := a.Free(ctx, owner.Key); undo != nil {
+			err = errors.Join(err, undo)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, &ipam.Refusal{Reason: ipam.Unavailable, Message: fmt.Sprintf("whereabouts has given out %d addresses in a row", mostTries), Fix: "it is tried again; tsunagu address import takes them over at once"}
+}
+
+// enter books the grants. Again means that one is whereabouts' and others may be tried.
+func (a *Allocator) enter(ctx context.Context, owner ipam.Owner, wants []ipam.Want, grants []ipam.Grant) (again bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, entering)
+	defer cancel()
+	for _, g := range grants {
+		x := g.Address.Addr()
+		i := slices.IndexFunc(wants, func(w ipam.Want) bool { p, ok := w.From(x); return ok && p.Name == g.Pool && p.Whereabouts != nil })
+		if i < 0 {
+			continue
+		}
+		pool, _ := wants[i].From(x)
+		e := Entry{Owner: owner, Address: x, Range: pool.Prefix, Of: *pool.Whereabouts}
+		a.mu.Lock()
+		if !slices.Contains(a.entered[owner.Key], e) {
+			a.entered[owner.Key] = append(a.entered[owner.Key], e)
+		}
+		a.mu.Unlock()
+		a.turn.RLock()
+		holder, err := a.Book.Enter(ctx, e)
+		a.turn.RUnlock()
+		switch {
+		case err != nil:
+			return false, &ipam.Refusal{Reason: ipam.Unavailable, Message: "book address " + x.String() + " with whereabouts: " + err.Error(),
+				Fix: "it is tried again; when no node runs whereabouts any more, start the agents without --beside-whereabouts"}
+		case holder == "":
+			continue
+		case wants[i].Static == x || wants[i].Claim != nil:
+			return false, &ipam.Refusal{Reason: ipam.Taken, Message: fmt.Sprintf("address %s of range %s is in use by %s, which whereabouts gave it to", x, pool.Prefix, holder),
+				Fix: "ask for another address, or delete that Pod"}
+		}
+		a.Log.Info("whereabouts has given out an address", "address", x, "range", pool.Prefix, "to", holder)
+		if err := a.Quarantine(ipam.Stranger{Address: x, Domain: pool.Domain, Pool: pool.Name, MAC: "whereabouts: " + holder, Seen: time.Now(), Lasts: kept}); err != nil {
+			return false, err
+		}
+		again = true
+	}
+	return again, nil
+}
+
+// Free is ipam's; the bookings end beside it.
+func (a *Allocator) Free(ctx context.Context, key ipam.Key) error {
+	if err := a.Allocator.Free(ctx, key); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.leaving = append(a.leaving, a.entered[key]...)
+	delete(a.entered, key)
+	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Run ends bookings of interfaces that are gone until ctx ends: those it is told of, and now and then those that an agent made which was
+// killed.
+func (a *Allocator) Run(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- a.Allocator.Run(ctx) }()
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	suspects := map[ipam.Key]bool{}
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-a.wake:
+			a.leave(ctx)
+		case <-tick.C:
+			a.leave(ctx)
+			if err := a.sweep(ctx, suspects); err != nil && ctx.Err() == nil {
+				a.Log.Warn("look for bookings with whereabouts that nobody needs", "err", err)
+			}
+		}
+	}
+}
+
+// leave ends what is to be ended. What fails is tried again at the next turn.
+func (a *Allocator) leave(ctx context.Context) {
+	a.mu.Lock()
+	todo := a.leaving
+	a.leaving = nil
+	a.mu.Unlock()
+	var failed []Entry
+	for _, e := range todo {
+		if err := a.end(ctx, e); err != nil {
+			failed = append(failed, e)
+		}
+	}
+	a.mu.Lock()
+	a.leaving = append(a.leaving, failed...)
+	a.mu.Unlock()
+}
+
+// end ends one booking, unless its interface has it again.
+func (a *Allocator) end(ctx context.Context, e Entry) error {
+	a.turn.Lock()
+	defer a.turn.Unlock()
+	a.mu.Lock()
+	again := slices.ContainsFunc(a.entered[e.Owner.Key], func(o Entry) bool { return o.Address == e.Address && o.Range == e.Range })
+	a.mu.Unlock()
+	if again {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, entering)
+	defer cancel()
+	return a.Book.Leave(ctx, e)
+}
+
+// sweep ends bookings of this node that no interface had at two looks.
+func (a *Allocator) sweep(ctx context.Context, suspects map[ipam.Key]bool) error {
+	entries, err := a.Book.Entries(ctx)
+	if err != nil {
+		return err
+	}
+	held := map[ipam.Key]bool{}
+	for _, h := range a.Held() {
+		held[h.Owner.Key] = true
+	}
+	var errs []error
+	seen := map[ipam.Key]bool{}
+	for _, e := range entries {
+		key := e.Owner.Key
+		a.mu.Lock()
+		busy := len(a.entered[key]) > 0
+		a.mu.Unlock()
+		if held[key] || busy {
+			continue
+		}
+		if seen[key] = true; suspects[key] {
+			errs = append(errs, a.end(ctx, e))
+		}
+	}
+	clear(suspects)
+	for key := range seen {
+		suspects[key] = true
+	}
+	return errors.Join(errs...)
+}

@@ -9,8 +9,8 @@ import (
 var unknownPlugin = Check{
 	Code:  "TSU3102",
 	Title: "NetworkAttachmentDefinition of a type that is not built in",
-	Explain: `Interfaces are wired by the agent itself, without running plugin programs. Third-party types are not run yet; the name of a built-in ` +
-		`type may also be misspelt.`,
+	Explain: `Interfaces are wired by the agent itself, without running plugin programs. A type that is not built in is run as a program of the ` +
+		`node, which must be in its folder of CNI plugins; the name of a built-in type may also be misspelt.`,
 	Needs: []Part{Definitions},
 	Look: func(s *Snapshot) []Finding {
 		var found []Finding
@@ -31,20 +31,27 @@ var unknownPlugin = Check{
 				if len(plugins) > 1 {
 					what += fmt.Sprintf(" (plugins[%d])", at)
 				}
-				f := Finding{
-					Severity: Error,
-					Object:   definitionObject(d),
-					Cause:    what + " is not built in" + didYouMean(p.Type, mainPlugins),
-					Breaks:   "Pods that ask for it are refused",
-					Fix:      "use one of " + strings.Join(mainPlugins, ", ") + ", and behind it in a list " + strings.Join(chainedPlugins, ", "),
+				meant := ""
+				if !slices.Contains(chainedPlugins, p.Type) {
+					meant = didYouMean(p.Type, mainPlugins)
 				}
-				if at > 0 {
-					f.Cause = what + " is not built in behind another"
-					f.Fix = "remove it from the list; built in there is " + strings.Join(chainedPlugins, ", ")
-					if slices.Contains(mainPlugins, p.Type) {
-						f.Cause = what + " makes a second interface, which only the first of a list may"
-						f.Fix = "make two definitions; a Pod can ask for both"
-					}
+				f := Finding{
+					Severity: Info,
+					Object:   definitionObject(d),
+					Cause:    what + " is not built in" + meant + ": it is run as a plugin of the node",
+					Breaks:   "nothing where the node has a program of that name; elsewhere Pods that ask for it are refused",
+					Fix:      fmt.Sprintf("see that %s is in the folder of CNI plugins on every node (/opt/cni/bin)", p.Type),
+				}
+				switch {
+				case p.Type == "", p.Type == "pod":
+					f.Severity, f.Breaks = Error, "Pods that ask for it are refused"
+					f.Cause, f.Fix = what+" is not built in", "use one of "+strings.Join(mainPlugins, ", ")+", and behind it in a list "+strings.Join(chainedPlugins, ", ")
+				case at > 0 && slices.Contains(mainPlugins, p.Type):
+					f.Severity, f.Breaks = Error, "Pods that ask for it are refused"
+					f.Cause = what + " makes a second interface, which only the first of a list may"
+					f.Fix = "make two definitions; a Pod can ask for both"
+				case meant != "":
+					f.Severity = Warning
 				}
 				found = append(found, f)
 			}

@@ -32,6 +32,8 @@ func TestDefinitionsAsAttachReadsThem(t *testing.T) {
 	} {
 		s := &Snapshot{Definitions: []nadv1.NetworkAttachmentDefinition{definition("d", "n", config)}, Pools: []v1alpha1.IPPool{pool("p", "", "10.0.0.0/24")}}
 		found := Run(s, []Check{brokenDefinition, unknownPlugin, unknownIPAM, missingPool}).Findings
+		// What plugins of the node make of it is theirs to say.
+		found = slices.DeleteFunc(found, func(f Finding) bool { return f.Severity != Error })
 		_, err := attach.ParseDefinition(attach.Definition{Namespace: "d", Name: "n", Config: config})
 		if err == nil && len(found) > 0 {
 			t.Errorf("%s: attach accepts it, the doctor finds %+v", config, found)

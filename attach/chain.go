@@ -75,7 +75,7 @@ func parseDefinition(d Definition, asked delegate.Asked) (Network, error) {
 			err = n.first(p, d.Binaries)
 		case d.Binaries:
 			n.Steps = append(n.Steps, Step{Type: p.Type, Raw: p.raw, Foreign: true})
-		case chained.Known(p.Type):
+		case chained.Known(p.Type) && !n.Foreign(): // what is built in needs an interface that was made here
 			err = n.step(p)
 		case kind.Known(p.Type):
 			err = refusef(ReasonBadConfig, "make two definitions, a Pod can select both", "type %q makes a second interface, only the first of a list may", p.Type)

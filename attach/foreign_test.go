@@ -114,6 +114,26 @@ func TestForeignPlugins(t *testing.T) {
 	}
 }
 
+// TestTuningBehindForeign has tuning change an interface that was not made here: it is executed too, with every option that it has.
+func TestTuningBehindForeign(t *testing.T) {
+	n := newNode(t)
+	n.must(os.MkdirAll(n.dir+"/bin", 0o755))
+	n.must(os.Symlink("/usr/lib/cni/bridge", n.dir+"/bin/tstplug-made"))
+	n.define("lan", fmt.Sprintf(`{"cniVersion":"1.0.0","name":"lan","plugins":[
+		{"type":"tstplug-made","bridge":"tstbr","ipam":{"type":"host-local","dataDir":%q,"ranges":[[{"subnet":"10.77.0.0/24"}]]}},
+		{"type":"tuning","mac":"02:00:5e:00:00:0a","mtu":1410,"sysctl":{"net.ipv4.conf.net1.arp_filter":"1"},"dataDir":%q}]}`, n.dir+"/leases", n.dir+"/tuned"))
+	s := n.pod("web", "lan")
+	s.add()
+	var status []networkStatus
+	n.must(json.Unmarshal([]byte(n.status(t, "default/web")), &status))
+	if e := status[1]; e.MAC != "02:00:5e:00:00:0a" || e.MTU != 1410 {
+		t.Errorf("network-status: %+v", e)
+	}
+	s.ok("CHECK")
+	s.ok("DEL")
+	n.clean()
+}
+
 // TestForeignBehindBuiltIn mixes both in one list, and takes addresses of tsunagu for a plugin of others.
 func TestForeignBehindBuiltIn(t *testing.T) {
 	n := newNode(t)

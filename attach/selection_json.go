@@ -130,15 +130,6 @@ func unknownFieldFix(field string) string {
 	return "use " + strings.Join(known, ", ")
 }
 
-// empty tells that a field has a value that asks for nothing.
-func empty(value json.RawMessage) bool {
-	switch strings.Join(strings.Fields(string(value)), "") {
-	case "null", `""`, "[]", "{}":
-		return true
-	}
-	return false
-}
-
 func abbreviate(s string) string {
 	if r := []rune(s); len(r) > 40 {
 		return string(r[:40]) + "…"

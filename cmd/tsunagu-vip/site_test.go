@@ -34,7 +34,6 @@ type trio struct {
 	dir   string
 	watch *viptest.Watch
 
-	mu    sync.Mutex
 	procs map[string]*viptest.Process
 	said  map[string]*output
 }

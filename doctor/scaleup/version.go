@@ -58,7 +58,6 @@ var (
 	sinceLabels     = Version{1, 27, 1} // annotations labels and taints
 	sinceDisk       = Version{1, 27, 1}
 	sinceEqualSizes = Version{1, 30, 0} // min-size may equal max-size
-	sinceDRA        = Version{1, 33, 0}
 	sincePaused     = Version{1, 36, 0} // a paused group is left out
 	sinceTaints     = Version{1, 36, 0} // spec.template.spec.taints
 )

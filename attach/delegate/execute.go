@@ -48,14 +48,16 @@ func (r *Runner) execute(ctx context.Context, path string, input []byte, env []s
 	case err = <-over:
 	case <-ctx.Done():
 		_ = syscall.Kill(-group, syscall.SIGTERM)
+		ended := false
 		select {
-		case err = <-over:
+		case <-over:
+			ended = true
 		case <-time.After(mercy):
 		}
-		_ = syscall.Kill(-group, syscall.SIGKILL)
-		if err == nil {
+		_ = syscall.Kill(-group, syscall.SIGKILL) // also what it has started
+		if !ended {
 			select {
-			case err = <-over:
+			case <-over:
 			case <-time.After(2 * mercy): // it waits in the kernel, and nobody can end it
 			}
 		}

@@ -172,9 +172,10 @@ func TestLeaseOfDnsmasq(t *testing.T) {
 	n.stop()
 	n.leases.Kill()
 	acks := server.count("DHCPACK")
+	asked := server.count("DHCPDISCOVER") // more than two if both were offered the same address first
 	n.boot()
 	server.heard(10*time.Second, acks+4, "DHCPACK")
-	if server.count("DHCPDISCOVER") != 2 || fmt.Sprint(s.interfaces()) != fmt.Sprint(has) {
+	if server.count("DHCPDISCOVER") != asked || fmt.Sprint(s.interfaces()) != fmt.Sprint(has) {
 		t.Errorf("asked anew after the restart, or another address: %v, had %v", s.interfaces(), has)
 	}
 	s.ok("CHECK")

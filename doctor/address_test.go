@@ -58,6 +58,12 @@ var addressDiagnoses = []diagnosis{
 	{"outside the range", statusOn("web1", "demo/hand", "10.9.1.1"), "TSU5010", []string{"warning | Pod demo/web1 | 10.9.1.1 on net9 | outside the subnet 10.9.0.0/24"}, ""},
 	{"excluded since", func(s *Snapshot) { s.Pools[0].Spec.Exclude = []string{"192.168.101.71"} }, "TSU5010", []string{"warning | Pod demo/web1 | excluded by 192.168.101.71"}, ""},
 
+	{"nobody else on the segment", nothing, "TSU5011", nil, ""},
+	{"a stranger", func(s *Snapshot) {
+		s.Addresses = append(s.Addresses, v1alpha1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: "blue.192-168-101-9"}, Spec: v1alpha1.IPAddressSpec{
+			Domain: "blue", Address: "192.168.101.9", Pool: "blue-v4", Quarantine: &v1alpha1.AddressQuarantine{MAC: "0a:1b:2c:3d:4e:5f", Node: "node1", Seconds: 600}}})
+	}, "TSU5011", []string{"warning | IPAddress blue.192-168-101-9 | 192.168.101.9 of pool blue-v4 | 0a:1b:2c:3d:4e:5f | node node1"}, ""},
+
 	{"one pool", nothing, "TSU5003", nil, ""},
 	{"one in the other", morePools(pool("more", "blue", "192.168.101.128/25")),
 		"TSU5003", []string{"warning | IPPool more | 192.168.101.128-192.168.101.255 | IPPool blue-v4"}, ""},

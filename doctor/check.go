@@ -32,7 +32,7 @@ func Checks() []Check {
 		brokenDefinition, unknownPlugin, unknownIPAM, missingPool,
 		podRefused, unknownNetwork, badAnnotation, missingInterface, sandboxFailed,
 		poolNearlyFull, poolFull, overlappingPools, orphanedBlock, duplicateAddress, gatewayGivenOut, leakedAddress, badPool,
-		uncoveredAddress, strayAddress,
+		uncoveredAddress, strayAddress, strangersAddress,
 		otherCNI, noServiceProxy, reversePathFilter,
 	}
 }

@@ -56,7 +56,7 @@ func (a *Allocator) freshOf(ctx context.Context, owner Owner, p *Pool, c Claim) 
 			}
 			continue
 		}
-		s, err := a.bind(ctx, owner, p, x, c.Ref())
+		s, err := a.bindAs(ctx, owner, p, x, c.Ref(), true)
 		a.unreserve(l, x, err == nil || ReasonOf(err) == Taken)
 		if ReasonOf(err) != Taken || ctx.Err() != nil {
 			return s, err

@@ -52,6 +52,8 @@ type boundView struct {
 	Reserved string `json:"reserved,omitempty"`
 	Stranger string `json:"stranger,omitempty"`
 	Origin   string `json:"origin,omitempty"`
+	// Incoming is the Pod that a virtual machine brings it to.
+	Incoming string `json:"incoming,omitempty"`
 }
 
 // sentence says for whom it is bound.
@@ -66,6 +68,9 @@ func (b boundView) sentence() string {
 		said = "to nobody, reserved: " + b.Reserved
 	case b.Stranger != "":
 		said = "to nobody, because a stranger with MAC " + b.Stranger + " uses it"
+	}
+	if b.Incoming != "" {
+		said += ", and to " + b.Incoming + ", which its virtual machine migrates to"
 	}
 	if b.Origin != "" {
 		said += ", imported from " + b.Origin
@@ -108,16 +113,25 @@ func viewAddressDetail(s *doctor.Snapshot, ip netip.Addr) addressDetail {
 		}
 	}
 	for _, b := range s.Blocks {
+		if ipam.IsQuota(b.Spec.Domain) {
+			continue // it leases no address, but the right to one
+		}
 		if prefix, err := netip.ParsePrefix(b.Spec.CIDR); err == nil && prefix.Contains(ip) {
 			v.Blocks = append(v.Blocks, blockView{b.Name, b.Spec.Domain, b.Spec.CIDR, b.Spec.Owner.Node, string(b.Spec.State)})
 		}
 	}
 	for _, b := range s.Addresses {
+		if ipam.IsQuota(b.Spec.Domain) {
+			continue
+		}
 		if bound, err := netip.ParseAddr(b.Spec.Address); err == nil && bound == ip {
 			o := b.Spec.Owner
 			one := boundView{Name: b.Name, Domain: b.Spec.Domain, Namespace: o.Namespace, Pod: o.Pod, Interface: o.Interface, Node: o.Node, Reserved: b.Spec.Reserved, Origin: b.Spec.Origin}
 			if b.Spec.Claim.Name != "" {
 				one.Claim = b.Spec.Claim.Namespace + "/" + b.Spec.Claim.Name
+			}
+			if in := b.Spec.Incoming; in.Pod != "" {
+				one.Incoming = fmt.Sprintf("Pod %s/%s on node %s", in.Namespace, in.Pod, in.Node)
 			}
 			if b.Spec.Quarantine != nil {
 				one.Stranger = b.Spec.Quarantine.MAC

@@ -24,6 +24,8 @@ type poolView struct {
 	Free    int64  `json:"free"`
 	Static  int64  `json:"static"`
 	Blocks  int64  `json:"blocks"`
+	// Conflicts are addresses in quarantine because strangers use them.
+	Conflicts int64 `json:"conflicts"`
 }
 
 func viewPools(s *doctor.Snapshot) []poolView {
@@ -37,7 +39,7 @@ func viewPools(s *doctor.Snapshot) []poolView {
 
 func viewPool(p v1alpha1.IPPool) poolView {
 	return poolView{Name: p.Name, CIDR: p.Spec.CIDR, Domain: cmp.Or(p.Spec.Domain, ipam.DefaultDomain), Network: p.Labels[v1alpha1.NetworkLabel], Gateway: p.Spec.Gateway,
-		Total: p.Status.Total, Used: p.Status.Used, Free: p.Status.Free, Static: p.Status.Static, Blocks: p.Status.Blocks}
+		Total: p.Status.Total, Used: p.Status.Used, Free: p.Status.Free, Static: p.Status.Static, Blocks: p.Status.Blocks, Conflicts: p.Status.Conflicts}
 }
 
 // round writes numbers that nobody reads to the last digit, as those of IPv6
@@ -50,9 +52,18 @@ func round(n int64) string {
 }
 
 func printPools(w io.Writer, t terminal, pools []poolView) {
-	rows := table{header: []string{"POOL", "CIDR", "DOMAIN", "GATEWAY", "USED", "FREE", "TOTAL", "STATIC", "BLOCKS"}, width: t.width(), spare: []string{"BLOCKS", "STATIC", "DOMAIN", "GATEWAY", "TOTAL"}}
+	rows := table{header: []string{"POOL", "CIDR", "DOMAIN", "GATEWAY", "USED", "FREE", "TOTAL", "STATIC", "BLOCKS", "CONFLICTS"}, width: t.width(), spare: []string{"BLOCKS", "STATIC", "DOMAIN", "GATEWAY", "TOTAL"}}
 	for _, p := range pools {
-		rows.add(p.Name, p.CIDR, p.Domain, p.Gateway, p.Used, round(p.Free), round(p.Total), p.Static, p.Blocks)
+		rows.add(p.Name, p.CIDR, p.Domain, p.Gateway, p.Used, round(p.Free), round(p.Total), p.Static, p.Blocks, some(p.Conflicts))
 	}
+	rows.dropEmpty("CONFLICTS")
 	rows.print(w, "no pools")
+}
+
+// some is a number, and nothing for none.
+func some(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
 }

@@ -179,6 +179,9 @@ func (g *garbage) release(ctx context.Context, owner ownerID, o client.Object) e
 		next := a.DeepCopy()
 		left := read.WithoutNode(owner.UID).Object()
 		next.Spec.Owner, next.Spec.Incoming = left.Spec.Owner, left.Spec.Incoming
+		if next.Labels == nil { // somebody has taken them off
+			next.Labels = map[string]string{}
+		}
 		delete(next.Labels, v1alpha1.NodeLabel)
 		if uid := next.Spec.Owner.NodeUID; uid != "" {
 			next.Labels[v1alpha1.NodeLabel] = uid

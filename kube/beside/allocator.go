@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -176,7 +177,54 @@ func (a *Allocator) end(ctx context.Context, e Entry) error {
 	return a.Book.Leave(ctx, e)
 }
 
-// sweep ends bookings of this node that no interface had at two looks.
+// mend makes bookings again that somebody else deleted while their interface has the address: the reconciler of whereabouts does so when
+// it does not see the network-status of a Pod.
+func (a *Allocator) mend(ctx context.Context, written []Entry) error {
+	type place struct {
+		key ipam.Key
+		x   netip.Addr
+	}
+	there := map[place]bool{}
+	for _, e := range written {
+		there[place{e.Owner.Key, e.Address}] = true
+	}
+	var lost []Entry
+	a.mu.Lock()
+	for key, entered := range a.entered {
+		for _, e := range entered {
+			if !there[place{key, e.Address}] {
+				lost = append(lost, e)
+			}
+		}
+	}
+	a.mu.Unlock()
+	var errs []error
+	for _, e := range lost {
+		errs = append(errs, a.again(ctx, e))
+	}
+	return errors.Join(errs...)
+}
+
+// again books once more what an interface still has.
+func (a *Allocator) again(ctx context.Context, e Entry) error {
+	a.turn.RLock()
+	defer a.turn.RUnlock()
+	a.mu.Lock()
+	has := slices.Contains(a.entered[e.Owner.Key], e)
+	a.mu.Unlock()
+	if !has {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, entering)
+	defer cancel()
+	holder, err := a.Book.Enter(ctx, e)
+	if holder != "" {
+		return fmt.Errorf("address %s of Pod %s/%s was freed in whereabouts and given to %s: delete one of the two Pods", e.Address, e.Owner.Namespace, e.Owner.Pod, holder)
+	}
+	return err
+}
+
+// sweep ends bookings of this node that no interface had at two looks, and mends those that are lost.
 func (a *Allocator) sweep(ctx context.Context, suspects map[ipam.Key]bool) error {
 	entries, err := a.Book.Entries(ctx)
 	if err != nil {
@@ -186,7 +234,7 @@ func (a *Allocator) sweep(ctx context.Context, suspects map[ipam.Key]bool) error
 	for _, h := range a.Held() {
 		held[h.Owner.Key] = true
 	}
-	var errs []error
+	errs := []error{a.mend(ctx, entries)}
 	seen := map[ipam.Key]bool{}
 	for _, e := range entries {
 		key := e.Owner.Key

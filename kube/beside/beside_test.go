@@ -52,8 +52,9 @@ func node(t *testing.T, store *iptest.Store, book *Book, name string, disk *ipte
 	return a
 }
 
-// old is whereabouts on a node: it reads the pool, takes the lowest address that neither pool nor reservations have, writes the pool at
-// the version that it read, and makes the reservation. Everything begins anew when something came in between.
+// old is whereabouts on a node: it reads the pool, takes what the Pod's interface has there already, under the new sandbox, or the lowest
+// address that neither pool nor reservations have, writes the pool at the version that it read, and makes the reservation. Everything
+// begins anew when something came in between.
 type old struct{ *Book }
 
 func (o old) add(ctx context.Context, p ipam.Pool, first, last netip.Addr, pod string) (netip.Addr, error) {
@@ -73,6 +74,13 @@ func (o old) add(ctx context.Context, p ipam.Pool, first, last netip.Addr, pod s
 			spec, all, key, err := place(object, Entry{Address: x, Range: p.Prefix})
 			if err != nil {
 				return x, err
+			}
+			if one, ok := all[key].(map[string]any); ok && one["podref"] == "old/"+pod && one["ifname"] == "net1" {
+				one["id"] = pod
+				if err := o.write(ctx, verb, "ippools", at, object); err == nil {
+					return x, nil
+				}
+				break
 			}
 			if _, taken := all[key]; taken {
 				continue
@@ -296,5 +304,49 @@ func TestBookings(t *testing.T) {
 	}
 	if n, r := a.left(); n != 1 || r != 1 {
 		t.Errorf("at the end: %d allocations, %d reservations", n, r)
+	}
+}
+
+// A Pod of a StatefulSet is deleted by force and comes back on a node with whereabouts while its old sandbox still runs here. Whereabouts
+// gives an interface what its pool has for the Pod and the interface of that name, so a booking must not look like that.
+func TestBookingIsNoAddressOfTheNextPodOfThatName(t *testing.T) {
+	a, client := newAPI(t)
+	book := &Book{Client: client, Namespace: "kube-system", Node: "n1"}
+	p := pool(t, ranges[0])
+	e := Entry{Owner: ipam.Owner{Key: ipam.Key{ContainerID: "c1", IfName: "net1"}, Namespace: "old", Pod: "web-0"},
+		Address: netip.MustParseAddr("10.9.0.1"), Range: p.Prefix, Of: *p.Whereabouts}
+	if holder, err := book.Enter(t.Context(), e); holder != "" || err != nil {
+		t.Fatal(holder, err)
+	}
+	x, err := old{book}.add(t.Context(), p, e.Address, netip.MustParseAddr("10.9.0.9"), "web-0")
+	if err != nil || x == e.Address {
+		t.Errorf("whereabouts gives %s to the new Pod, and the old one has %s: %v", x, e.Address, err)
+	}
+	if err := book.Leave(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	if n, r := a.left(); n != 1 || r != 1 {
+		t.Errorf("%d allocations, %d reservations, and the new Pod needs one of each", n, r)
+	}
+}
+
+// The reconciler of whereabouts frees the address of a Pod whose network-status it does not see. The booking is made again while the Pod
+// has the address.
+func TestBookingThatIsLostIsMadeAgain(t *testing.T) {
+	a, client := newAPI(t)
+	agent := node(t, iptest.NewStore(), &Book{Client: client, Namespace: "kube-system"}, "n1", &iptest.Disk{})
+	p := pool(t, ranges[0])
+	who := ipam.Owner{Key: ipam.Key{ContainerID: "c1", IfName: "net1"}, Namespace: "new", Pod: "db"}
+	if _, err := agent.Take(t.Context(), who, []ipam.Want{{Pool: p}}); err != nil {
+		t.Fatal(err)
+	}
+	a.mu.Lock()
+	clear(a.objects)
+	a.mu.Unlock()
+	if err := agent.sweep(t.Context(), map[ipam.Key]bool{}); err != nil {
+		t.Fatal(err)
+	}
+	if n, r := a.left(); n != 1 || r != 1 {
+		t.Errorf("%d allocations, %d reservations", n, r)
 	}
 }

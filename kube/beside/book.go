@@ -46,6 +46,11 @@ func (b *Book) mine() string { return mark + b.Node + ":" }
 
 func (b *Book) id(e Entry) string { return b.mine() + e.Owner.ContainerID }
 
+// ifName is what an allocation says the interface is. Whereabouts hands on an allocation of the same Pod and interface to the next Pod of
+// that name (pkg/allocate, AssignIP), while the old sandbox may still run here; so it is the name of no interface. The Pod stays what it
+// is: the reconciler of whereabouts keeps what belongs to a Pod that lives, and looks at no interface.
+func ifName(e Entry) string { return mark + e.Owner.IfName }
+
 // Enter books an address. Holder says who has it by whereabouts, "" when it is booked.
 func (b *Book) Enter(ctx context.Context, e Entry) (holder string, err error) {
 	if e.Of.Reserves {
@@ -78,7 +83,7 @@ func (b *Book) Leave(ctx context.Context, e Entry) error {
 // allocate writes the address into its range's pool.
 func (b *Book) allocate(ctx context.Context, e Entry) (holder string, err error) {
 	err = b.edit(ctx, e, func(all map[string]any, key string) (string, bool) {
-		want := map[string]any{"id": b.id(e), "podref": e.Owner.Namespace + "/" + e.Owner.Pod, "ifname": e.Owner.IfName}
+		want := map[string]any{"id": b.id(e), "podref": e.Owner.Namespace + "/" + e.Owner.Pod, "ifname": ifName(e)}
 		if one, ok := all[key].(map[string]any); ok {
 			id, _ := one["id"].(string)
 			switch {
@@ -254,7 +259,7 @@ func (b *Book) Entries(ctx context.Context) (all []Entry, err error) {
 				continue
 			}
 			namespace, pod, _ := strings.Cut(one.PodRef, "/")
-			all = append(all, Entry{Owner: ipam.Owner{Key: ipam.Key{ContainerID: container, IfName: one.IfName}, Namespace: namespace, Pod: pod},
+			all = append(all, Entry{Owner: ipam.Owner{Key: ipam.Key{ContainerID: container, IfName: strings.TrimPrefix(one.IfName, mark)}, Namespace: namespace, Pod: pod},
 				Address: x, Range: prefix, Of: ipam.WhereaboutsRange{Network: strings.TrimSuffix(network, "-"), Reserves: true}})
 		}
 	}

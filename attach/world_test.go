@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 	if name, fake := strings.CutPrefix(filepath.Base(os.Args[0]), "tstplug-"); fake {
 		os.Exit(fakePlugin(name))
 	}
+	forsaken()
 	dir, err := os.MkdirTemp("", "tst-attach-")
 	if err == nil {
 		shimBinary = filepath.Join(dir, "tsunagu-cni")
@@ -57,6 +58,18 @@ func TestMain(m *testing.M) {
 	}
 	os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// forsaken removes the namespaces of a test run that was killed: an agent that lost its logs would find the sandboxes in them.
+func forsaken() {
+	left, _ := filepath.Glob("/run/netns/tst-att-*")
+	for _, path := range left {
+		name := filepath.Base(path)
+		pid, _, _ := strings.Cut(strings.TrimPrefix(name, "tst-att-"), "-")
+		if _, err := os.Stat("/proc/" + pid); os.IsNotExist(err) {
+			netns.Delete(name)
+		}
+	}
 }
 
 // cluster is a fake of what kube knows.

@@ -28,7 +28,10 @@ func TestLab(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 	defer cancel()
-	const name = "tlself"
+	name, err := Scratch("tlab")
+	if err != nil {
+		t.Fatal(err)
+	}
 	files := t.TempDir()
 	o := Options{Name: name, Nodes: 2, CNI: CNIBridge, Dir: files, Source: filepath.Join(root, "lab"), Progress: NewProgress(os.Stderr)}
 	if err := Down(files, name); err != nil {

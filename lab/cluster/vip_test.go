@@ -26,7 +26,10 @@ func TestControlPlaneAddress(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 	defer cancel()
-	const name = "tlvip"
+	name, err := Scratch("tlvip")
+	if err != nil {
+		t.Fatal(err)
+	}
 	files := t.TempDir()
 	t.Cleanup(func() {
 		if err := Down(files, name); err != nil {

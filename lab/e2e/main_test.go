@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tsunagu-net/tsunagu/lab/cluster"
 	"github.com/tsunagu-net/tsunagu/lab/drive"
 )
 
@@ -37,7 +38,10 @@ func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Minute)
 	defer cancel()
 	if lab.Name == "" {
-		lab.Name = "tste2e"
+		if lab.Name, err = cluster.Scratch("tste"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		if os.Getenv("TSUNAGU_E2E_KEEP") == "" {
 			defer func() {
 				if out, err := lab.Tell(context.Background(), "down"); err != nil {

@@ -17,6 +17,9 @@ func TestLoopback(t *testing.T) {
 		t.Fatalf("building the shim: %v\n%s", err, out)
 	}
 	const name = "tst-loopback"
+	if err := netns.Delete(name); err != nil {
+		t.Fatal(err)
+	}
 	ns, err := netns.Create(name)
 	if err != nil {
 		t.Fatal(err)

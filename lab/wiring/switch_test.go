@@ -39,6 +39,11 @@ func TestBesideIPRoute2(t *testing.T) {
 			t.Fatalf("ip %v: %v\n%s", args, err, out)
 		}
 	}
+	for _, n := range []string{"tlbeside-a", "tlbeside-b", "tlbeside-c"} {
+		if err := DeleteNamespace(n); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := CreateNamespace("tlbeside-a"); err != nil {
 		t.Fatal(err)
 	}

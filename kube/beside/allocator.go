@@ -130,6 +130,12 @@ func (a *Allocator) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	suspects := map[ipam.Key]bool{}
+	look := func() {
+		if err := a.sweep(ctx, suspects); err != nil && ctx.Err() == nil {
+			a.Log.Warn("look for bookings with whereabouts that nobody needs", "err", err)
+		}
+	}
+	look() // what a killed agent booked is known from here on, and ends with its sandbox
 	for {
 		select {
 		case err := <-done:
@@ -138,9 +144,7 @@ func (a *Allocator) Run(ctx context.Context) error {
 			a.leave(ctx)
 		case <-tick.C:
 			a.leave(ctx)
-			if err := a.sweep(ctx, suspects); err != nil && ctx.Err() == nil {
-				a.Log.Warn("look for bookings with whereabouts that nobody needs", "err", err)
-			}
+			look()
 		}
 	}
 }
@@ -224,16 +228,49 @@ func (a *Allocator) again(ctx context.Context, e Entry) error {
 	return err
 }
 
+func (a *Allocator) keys() map[ipam.Key]bool {
+	held := map[ipam.Key]bool{}
+	for _, h := range a.Held() {
+		held[h.Owner.Key] = true
+	}
+	return held
+}
+
+// adopt takes over the bookings that an agent before this one made for interfaces that are there.
+func (a *Allocator) adopt(entries []Entry, held map[ipam.Key]bool) {
+	var taken []ipam.Key
+	a.mu.Lock()
+	for _, e := range entries {
+		key := e.Owner.Key
+		if known := slices.ContainsFunc(a.entered[key], func(o Entry) bool { return o.Address == e.Address }); held[key] && !known {
+			a.entered[key] = append(a.entered[key], e)
+			taken = append(taken, key)
+		}
+	}
+	a.mu.Unlock()
+	if len(taken) == 0 {
+		return
+	}
+	// An interface that was freed since held was read has no Free to come.
+	now := a.keys()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, key := range taken {
+		if !now[key] {
+			a.leaving = append(a.leaving, a.entered[key]...)
+			delete(a.entered, key)
+		}
+	}
+}
+
 // sweep ends bookings of this node that no interface had at two looks, and mends those that are lost.
 func (a *Allocator) sweep(ctx context.Context, suspects map[ipam.Key]bool) error {
 	entries, err := a.Book.Entries(ctx)
 	if err != nil {
 		return err
 	}
-	held := map[ipam.Key]bool{}
-	for _, h := range a.Held() {
-		held[h.Owner.Key] = true
-	}
+	held := a.keys()
+	a.adopt(entries, held)
 	errs := []error{a.mend(ctx, entries)}
 	seen := map[ipam.Key]bool{}
 	for _, e := range entries {

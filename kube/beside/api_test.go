@@ -67,7 +67,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		store(at)
-	case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/ippools"):
+	case r.Method == http.MethodGet && (strings.HasSuffix(r.URL.Path, "/ippools") || strings.HasSuffix(r.URL.Path, "/"+reservations)):
 		items := []any{}
 		for at, o := range a.objects {
 			if strings.HasPrefix(at, r.URL.Path+"/") {

@@ -148,7 +148,7 @@ func (u *users) end(x netip.Addr) {
 	delete(u.by, x)
 }
 
-func mixed(t *testing.T, spoil func(*Allocator)) (u *users, a *api) {
+func mixed(t *testing.T, booked string) (u *users, a *api) {
 	a, client := newAPI(t)
 	book := &Book{Client: client, Namespace: "kube-system"}
 	u = &users{by: map[netip.Addr]string{}}
@@ -156,10 +156,7 @@ func mixed(t *testing.T, spoil func(*Allocator)) (u *users, a *api) {
 	var all sync.WaitGroup
 	end := time.Now().Add(3 * time.Second)
 	for n := range 2 {
-		agent := node(t, store, book, fmt.Sprint("new", n), &iptest.Disk{})
-		if spoil != nil {
-			spoil(agent)
-		}
+		agent := node(t, store, &Book{Client: client, Namespace: booked}, fmt.Sprint("new", n), &iptest.Disk{})
 		for w := range 3 {
 			all.Go(func() {
 				for i := 0; time.Now().Before(end); i++ {
@@ -211,7 +208,7 @@ func mixed(t *testing.T, spoil func(*Allocator)) (u *users, a *api) {
 
 // P20: nodes with whereabouts and nodes with tsunagu share ranges that overlap, and no address is on two Pods; nothing is left at the end.
 func TestP20MixedPhase(t *testing.T) {
-	u, a := mixed(t, nil)
+	u, a := mixed(t, "kube-system")
 	for _, f := range u.failed {
 		t.Error(f)
 	}
@@ -232,7 +229,7 @@ func TestP20MixedPhase(t *testing.T) {
 
 // Without the bookings the same load gives addresses twice.
 func TestMixedPhaseNeedsBookings(t *testing.T) {
-	if u, _ := mixed(t, func(a *Allocator) { a.Book.Namespace = "nowhere" }); len(u.failed) == 0 {
+	if u, _ := mixed(t, "nowhere"); len(u.failed) == 0 {
 		t.Errorf("no duplicate in %d uses: the test shows nothing", u.uses)
 	}
 }
@@ -295,7 +292,33 @@ func TestBookings(t *testing.T) {
 	a.mu.Lock()
 	a.away = false
 	a.mu.Unlock()
-	again := New(agent.Allocator, agent.Book, agent.Log) // an agent that knows nothing of it
+	agent.leave(t.Context())
+	// An agent that was killed: the next one knows its bookings again at its first look, and they end with the sandbox.
+	after := ipam.Owner{Key: ipam.Key{ContainerID: "c3", IfName: "net1"}, Namespace: "new", Pod: "late"}
+	if _, err := agent.Take(t.Context(), after, []ipam.Want{{Pool: p}}); err != nil {
+		t.Fatal(err)
+	}
+	heir := New(agent.Allocator, agent.Book, agent.Log)
+	if err := heir.sweep(t.Context(), map[ipam.Key]bool{}); err != nil {
+		t.Fatal(err)
+	}
+	if n, r := a.left(); n != 2 || r != 2 {
+		t.Errorf("an interface lives: %d allocations, %d reservations", n, r)
+	}
+	if err := heir.Free(t.Context(), after.Key); err != nil {
+		t.Fatal(err)
+	}
+	heir.leave(t.Context())
+	if n, r := a.left(); n != 1 || r != 1 {
+		t.Errorf("freed by the next agent: %d allocations, %d reservations", n, r)
+	}
+	if _, err := agent.Take(t.Context(), after, []ipam.Want{{Pool: p}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.Allocator.Free(t.Context(), after.Key); err != nil {
+		t.Fatal(err)
+	}
+	again := New(agent.Allocator, agent.Book, agent.Log) // freed while no agent ran
 	suspects := map[ipam.Key]bool{}
 	for range 2 {
 		if err := again.sweep(t.Context(), suspects); err != nil {

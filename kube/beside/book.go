@@ -238,6 +238,10 @@ func (b *Book) Entries(ctx context.Context) (all []Entry, err error) {
 	if err := json.Unmarshal(raw, &pools); err != nil {
 		return nil, fmt.Errorf("list IPPools of whereabouts: %w", err)
 	}
+	reserved, err := b.reserved(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range pools.Items {
 		prefix, err := netip.ParsePrefix(p.Spec.Range)
 		if err != nil {
@@ -259,11 +263,35 @@ func (b *Book) Entries(ctx context.Context) (all []Entry, err error) {
 				continue
 			}
 			namespace, pod, _ := strings.Cut(one.PodRef, "/")
+			of := ipam.WhereaboutsRange{Network: strings.TrimSuffix(network, "-")}
+			of.Reserves = reserved[legacy.ReservationName(of.Network, x)]
 			all = append(all, Entry{Owner: ipam.Owner{Key: ipam.Key{ContainerID: container, IfName: strings.TrimPrefix(one.IfName, mark)}, Namespace: namespace, Pod: pod},
-				Address: x, Range: prefix, Of: ipam.WhereaboutsRange{Network: strings.TrimSuffix(network, "-"), Reserves: true}})
+				Address: x, Range: prefix, Of: of})
 		}
 	}
 	return all, nil
+}
+
+// reserved are the names of this node's reservations.
+func (b *Book) reserved(ctx context.Context) (map[string]bool, error) {
+	raw, err := b.Client.Get().AbsPath(b.path(reservations, "")).Do(ctx).Raw()
+	if apierrors.IsNotFound(err) { // an old whereabouts has no such objects
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list OverlappingRangeIPReservations of whereabouts: %w", err)
+	}
+	var list struct{ Items []legacy.Reservation }
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, fmt.Errorf("list OverlappingRangeIPReservations of whereabouts: %w", err)
+	}
+	ours := map[string]bool{}
+	for _, r := range list.Items {
+		if strings.HasPrefix(r.Spec.ContainerID, b.mine()) {
+			ours[r.Name] = true
+		}
+	}
+	return ours, nil
 }
 
 func (b *Book) path(resource, name string) string {

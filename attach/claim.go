@@ -10,6 +10,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/near"
 )
 
 // Claims finds IPClaims by their namespace.
@@ -99,7 +100,7 @@ func (s *Server) unknownClaim(ctx context.Context, p *planned, err error) error 
 		return err
 	}
 	r := *refused(err)
-	if meant := near(p.sel.Claim, names); len(meant) > 0 {
+	if meant := near.Names(p.sel.Claim, names); len(meant) > 0 {
 		r.Message += fmt.Sprintf("; near names: %s", joined(meant))
 	}
 	return &r

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tsunagu-net/tsunagu/near"
 )
 
 // Definition is a network attachment definition, unread.
@@ -86,7 +88,7 @@ func unknownNetwork(s Selection, podNamespace string, all []Definition) *Refusal
 	r := refusef(ReasonUnknownNetwork, "", "cannot find a network-attachment-definition (%s) in namespace (%s)", s.Name, s.Namespace)
 	slices.Sort(elsewhere)
 	slices.Sort(here)
-	switch meant := near(s.Name, here); {
+	switch meant := near.Names(s.Name, here); {
 	case len(published) > 0:
 		r.Message += fmt.Sprintf("; Network %s is not published there", s.Name)
 		r.Fix = fmt.Sprintf("permit namespace %s in spec.namespaces of Network %s", podNamespace, s.Name)

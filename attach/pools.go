@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/near"
 )
 
 // Pools finds IPPools.
@@ -111,7 +112,7 @@ func poolSet(ctx context.Context, n Network, names []string, pools Pools) ([]ipa
 func unknownPool(n Network, name string, have []string) error {
 	r := refusef(ReasonUnknownPool, "create the IPPool, or correct ipam.pools of the network's configuration",
 		"network-attachment-definition %s takes addresses from IPPool %s, which does not exist", n.Ref, name)
-	if meant := near(name, have); len(meant) > 0 {
+	if meant := near.Names(name, have); len(meant) > 0 {
 		r.Message += fmt.Sprintf("; near names: %s", joined(meant))
 	}
 	return r

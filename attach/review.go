@@ -92,6 +92,3 @@ func (r *Refusal) Note() string { return r.note() }
 
 // Refused finds the Refusal in an error of this room or of those below it, or makes one.
 func Refused(err error) *Refusal { return refused(err) }
-
-// Near picks the names that somebody who wrote want may have meant, nearest first.
-func Near(want string, have []string) []string { return near(want, have) }

@@ -14,6 +14,7 @@ import (
 	"github.com/tsunagu-net/tsunagu/attach/chained"
 	"github.com/tsunagu-net/tsunagu/attach/hostport"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/near"
 )
 
 // element is one element of the JSON form as it is written (Multi-Net spec 1.3 section 4.1.2.1).
@@ -124,7 +125,7 @@ func readElement(index int, raw json.RawMessage) (element, error) {
 
 func unknownFieldFix(field string) string {
 	known := slices.Sorted(maps.Keys(elementFields))
-	if meant := near(field, known); len(meant) > 0 {
+	if meant := near.Names(field, known); len(meant) > 0 {
 		return fmt.Sprintf("write %q", meant[0])
 	}
 	return "use " + strings.Join(known, ", ")

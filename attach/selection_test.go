@@ -191,18 +191,6 @@ func FuzzParseSelections(f *testing.F) {
 	})
 }
 
-func TestNear(t *testing.T) {
-	have := []string{"blue", "blue-v6", "red", "backup", "storage"}
-	for want, first := range map[string]string{"bleu": "blue", "blu": "blue", "rde": "red", "stroage": "storage", "back-up": "backup"} {
-		if got := near(want, have); len(got) == 0 || got[0] != first {
-			t.Errorf("near %q: %v, want %s first", want, got, first)
-		}
-	}
-	if got := near("completely-different", have); len(got) != 0 {
-		t.Errorf("got %v", got)
-	}
-}
-
 func TestPosition(t *testing.T) {
 	for offset, want := range map[int64]string{0: "line 1, column 1", 3: "line 1, column 3", 5: "line 2, column 1", 99: "line 2, column 3", -1: "line 1, column 1"} {
 		if got := position("aé\r\nbc", offset); got != want {

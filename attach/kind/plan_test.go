@@ -157,14 +157,3 @@ func TestRoutesGetTheirGateway(t *testing.T) {
 		t.Errorf("routes %s\nwant %s", strings.Join(got, ", "), want)
 	}
 }
-
-func TestDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"up1", "up1", 0}, {"up1", "up11", 1}, {"eth0", "up1", 4}, {"", "abc", 3}, {"kitten", "sitting", 3}} {
-		if got := distance(c.a, c.b); got != c.want {
-			t.Errorf("%s, %s: %d, want %d", c.a, c.b, got, c.want)
-		}
-	}
-}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
+	"github.com/tsunagu-net/tsunagu/near"
 )
 
 // uplink finds an interface of the node; "" means the one with the default route.
@@ -50,29 +51,8 @@ func (t *transaction) noUplink(typ, name string) error {
 		}
 	}
 	slices.Sort(have)
-	slices.SortStableFunc(have, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
+	slices.SortStableFunc(have, func(a, b string) int { return cmp.Compare(near.Distance(name, a), near.Distance(name, b)) })
 	return NoUplink{Type: typ, Name: name, Have: have}
-}
-
-// distance is the number of single-byte changes between two names (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // neededByNode says why the node cannot do without an interface; "" when it can.

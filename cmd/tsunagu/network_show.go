@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tsunagu-net/tsunagu/doctor"
+	"github.com/tsunagu-net/tsunagu/near"
 )
 
 // networkDetail is what `network show -o json` prints.
@@ -146,8 +147,8 @@ func (a *app) complete(names func(*doctor.Snapshot) []string, parts ...doctor.Pa
 // didYouMean is a hint that names what is near to a word, or else the other
 // hint.
 func didYouMean(word string, candidates []string, otherwise string) string {
-	if near := doctor.Nearest(word, candidates); len(near) > 0 {
-		return "did you mean " + strings.Join(near, " or ") + "?"
+	if meant := near.Names(word, candidates); len(meant) > 0 {
+		return "did you mean " + strings.Join(meant, " or ") + "?"
 	}
 	return otherwise
 }

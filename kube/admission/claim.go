@@ -12,6 +12,7 @@ import (
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 	"github.com/tsunagu-net/tsunagu/attach"
 	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/near"
 )
 
 // claim judges an IPClaim.
@@ -62,7 +63,7 @@ func (d *Desk) named(ctx context.Context, r attach.Reviewed, who asker) error {
 	err := d.find(ctx, client.ObjectKey{Namespace: who.namespace, Name: name}, &o)
 	if isNotFound(err) {
 		bad := ipam.NoClaim(who.namespace, name)
-		if meant := attach.Near(name, d.claimNames(ctx, who.namespace)); len(meant) > 0 {
+		if meant := near.Names(name, d.claimNames(ctx, who.namespace)); len(meant) > 0 {
 			bad.Message += "; near names: " + strings.Join(meant, ", ")
 		}
 		return bad

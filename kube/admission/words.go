@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tsunagu-net/tsunagu/attach"
+	"github.com/tsunagu-net/tsunagu/near"
 )
 
 func isNotFound(err error) bool { return errors.Is(err, attach.ErrNotFound) }
@@ -38,7 +39,7 @@ func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m))
 
 // nearPools names what may have been meant.
 func nearPools(have []string, want string) string {
-	meant := attach.Near(want, have)
+	meant := near.Names(want, have)
 	if len(meant) == 0 {
 		return ". To fix: create it, or correct the name"
 	}

@@ -13,6 +13,11 @@ import (
 // Refusal. The same Key gets the same addresses again. It writes to the API
 // server only when nothing that this node holds fits.
 func (a *Allocator) Take(ctx context.Context, owner Owner, wants []Want) (grants []Grant, err error) {
+	return a.take(ctx, owner, wants, false)
+}
+
+// take is Take; more gives addresses beside those that the interface has.
+func (a *Allocator) take(ctx context.Context, owner Owner, wants []Want, more bool) (grants []Grant, err error) {
 	begun := time.Now()
 	defer func() { a.metrics.took(time.Since(begun), err) }()
 	requests, shared, err := newRequests(wants)
@@ -21,7 +26,7 @@ func (a *Allocator) Take(ctx context.Context, owner Owner, wants []Want) (grants
 	}
 	for {
 		a.mu.Lock()
-		if h := a.held[owner.Key]; h != nil {
+		if h := a.held[owner.Key]; h != nil && !more {
 			defer a.mu.Unlock()
 			return h.again(requests)
 		}
@@ -210,7 +215,7 @@ func (a *Allocator) commit(owner Owner, requests []request) (grants []Grant, mis
 		h.slots = append(h.slots, s)
 	}
 	h.slots = append(h.slots, d.tokens...)
-	if err := a.record(h); err != nil {
+	if err := a.record(h.over(a.held[owner.Key])); err != nil {
 		d.undo(0)
 		return nil, 0, err
 	}
@@ -262,6 +267,9 @@ func (d *draft) give(r *request) (s slot, ok bool, err error) {
 	for {
 		marks, tokens := len(d.marks), len(d.tokens)
 		p := r.pool()
+		if s, ok := d.own(p, r.Static); ok {
+			return s, true, nil
+		}
 		if r.lacksToken = !d.token(r, p); r.lacksToken {
 			return slot{}, false, nil
 		}

@@ -48,8 +48,28 @@ const (
 // Take is ipam's, with each address booked before it is told. One that whereabouts has is left alone for a while and another is taken, or
 // refused when no other will do.
 func (a *Allocator) Take(ctx context.Context, owner ipam.Owner, wants []ipam.Want) ([]ipam.Grant, error) {
+	return a.take(ctx, owner, wants, a.Allocator.Take, func() error { return a.Free(ctx, owner.Key) })
+}
+
+// TakeMore is ipam's, booked likewise.
+func (a *Allocator) TakeMore(ctx context.Context, owner ipam.Owner, wants []ipam.Want) ([]ipam.Grant, error) {
+	before, has := owner, []netip.Addr(nil)
+	for _, h := range a.Held() {
+		if h.Owner.Key == owner.Key {
+			before = h.Owner
+			for _, g := range h.Grants {
+				has = append(has, g.Address.Addr())
+			}
+		}
+	}
+	return a.take(ctx, owner, wants, a.Allocator.TakeMore, func() error { return a.Keep(ctx, before, has) })
+}
+
+// take takes, books, and takes back what cannot be booked.
+func (a *Allocator) take(ctx context.Context, owner ipam.Owner, wants []ipam.Want, take func(context.Context, ipam.Owner, []ipam.Want) ([]ipam.Grant, error),
+	undo func() error) ([]ipam.Grant, error) {
 	for range mostTries {
-		grants, err := a.Allocator.Take(ctx, owner, wants)
+		grants, err := take(ctx, owner, wants)
 		if err != nil {
 			return nil, err
 		}
@@ -57,8 +77,8 @@ func (a *Allocator) Take(ctx context.Context, owner ipam.Owner, wants []ipam.Wan
 		if err == nil && !again {
 			return grants, nil
 		}
-		if undo := a.Free(ctx, owner.Key); undo != nil {
-			err = errors.Join(err, undo)
+		if failed := undo(); failed != nil {
+			err = errors.Join(err, failed)
 		}
 		if err != nil {
 			return nil, err
@@ -111,15 +131,38 @@ func (a *Allocator) Free(ctx context.Context, key ipam.Key) error {
 	if err := a.Allocator.Free(ctx, key); err != nil {
 		return err
 	}
+	a.unbook(key, nil)
+	return nil
+}
+
+// Keep is ipam's; the bookings of what goes end beside it.
+func (a *Allocator) Keep(ctx context.Context, owner ipam.Owner, addresses []netip.Addr) error {
+	if err := a.Allocator.Keep(ctx, owner, addresses); err != nil {
+		return err
+	}
+	a.unbook(owner.Key, addresses)
+	return nil
+}
+
+// unbook has the bookings of an interface ended, but for those of some addresses.
+func (a *Allocator) unbook(key ipam.Key, stay []netip.Addr) {
 	a.mu.Lock()
-	a.leaving = append(a.leaving, a.entered[key]...)
-	delete(a.entered, key)
+	var kept []Entry
+	for _, e := range a.entered[key] {
+		if slices.Contains(stay, e.Address) {
+			kept = append(kept, e)
+		} else {
+			a.leaving = append(a.leaving, e)
+		}
+	}
+	if delete(a.entered, key); len(kept) > 0 {
+		a.entered[key] = kept
+	}
 	a.mu.Unlock()
 	select {
 	case a.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // Run ends bookings of interfaces that are gone until ctx ends: those it is told of, and now and then those that an agent made which was

@@ -28,6 +28,8 @@ type Attachment struct {
 	// DefaultRoute holds the gateways of the Pod's default routes, at most one per family, when this interface owns them.
 	// Spec.DefaultGateways gives the ones natural to the kind.
 	DefaultRoute []netip.Addr
+	// Leave are destinations that other interfaces of the Pod lead to already, which are not among the attachments: they stay theirs.
+	Leave []netip.Prefix
 }
 
 // blame says whose fault an error is: a Pod may have many networks.

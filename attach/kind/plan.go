@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // plan decides everything about the interfaces of a sandbox that can be decided without looking at the node.
@@ -105,6 +106,10 @@ func planRoutes(jobs []*job) error {
 	for _, j := range jobs {
 		for _, r := range j.wanted(owner) {
 			k := key{r.Dst, r.Table, r.Priority}
+			if r.Table == 0 && r.Priority == 0 && slices.Contains(j.Leave, r.Dst) {
+				j.warnings = append(j.warnings, fmt.Sprintf("route to %s left out: another interface has it", r.Dst))
+				continue
+			}
 			if first := taken[k]; first != nil {
 				if first != j {
 					j.warnings = append(j.warnings, fmt.Sprintf("route to %s left out: interface %s has it", r.Dst, first.IfName))

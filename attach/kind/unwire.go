@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
@@ -14,6 +15,17 @@ import (
 // on the node. A missing namespace or missing interfaces are success. An error means that something is left, and that trying again
 // may help.
 func (w *Wirer) Unwire(ctx context.Context, nsPath string, records []Record) error {
+	return w.unwire(ctx, nsPath, records, w.empty)
+}
+
+// Detach removes some interfaces of a sandbox that goes on, as Unwire does with all of them; the others stay as they are. What stands on
+// one of them inside the Pod goes with it.
+func (w *Wirer) Detach(ctx context.Context, nsPath string, records []Record) error {
+	return w.unwire(ctx, nsPath, records, func(nsPath string, node *link.Conn) ([]string, error) { return w.pick(nsPath, node, native(records)) })
+}
+
+// unwire takes interfaces out of a namespace, which gives the names that it has seen there, and then what is theirs on the node.
+func (w *Wirer) unwire(ctx context.Context, nsPath string, records []Record, empty func(nsPath string, node *link.Conn) ([]string, error)) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("unwire %s: %w", nsPath, context.Cause(ctx))
 	}
@@ -26,7 +38,7 @@ func (w *Wirer) Unwire(ctx context.Context, nsPath string, records []Record) err
 		return err
 	}
 	defer w.giveIdle(node)
-	seen, failed := w.empty(nsPath, node)
+	seen, failed := empty(nsPath, node)
 	if err := w.dropEnds(node, records, seen); err != nil {
 		failed = errors.Join(failed, err)
 	}
@@ -101,6 +113,52 @@ func (w *Wirer) empty(nsPath string, node *link.Conn) (seen []string, err error)
 		_, err := pod.ByIndex(last.Index)
 		return link.Missing(err)
 	}))
+}
+
+// pick takes the interfaces of records out of a namespace. It returns the names it has seen there.
+func (w *Wirer) pick(nsPath string, node *link.Conn, records []Record) (seen []string, failed error) {
+	ns, err := w.sandbox(nsPath)
+	if _, gone := errors.AsType[NoNamespace](err); gone || nsPath == "" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	pod, err := link.Dial(ns)
+	if err != nil {
+		return nil, err
+	}
+	defer pod.Close()
+	links, err := pod.Links()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range links {
+		i := slices.IndexFunc(records, func(r Record) bool { return r.named(l) })
+		if i < 0 {
+			continue
+		}
+		if hostIf, was, ok := takenDevice(l); ok {
+			failed = errors.Join(failed, w.giveBack(pod, node, l, was, hostIf))
+			continue
+		}
+		if l.Group != link.Group {
+			continue
+		}
+		seen = append(seen, records[i].IfName)
+		failed = errors.Join(failed, w.vanish(link.DeleteIndex(l.Name, l.Index).Forgiving(), ns, func() bool {
+			_, err := pod.ByIndex(l.Index)
+			return link.Missing(err)
+		}))
+	}
+	return seen, failed
+}
+
+// named tells whether a link inside the Pod is the record's, perhaps under a name that the Pod gave it.
+func (r Record) named(l link.Link) bool {
+	return r.IfName == l.Name || HostName(r.ContainerID, r.IfName) == l.Name ||
+		r.IfIndex != 0 && r.IfIndex == l.Index && strings.EqualFold(r.MAC, l.MAC.String())
 }
 
 // dialTwice opens two sockets in one visit: one to act, one to look.

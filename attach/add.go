@@ -102,8 +102,12 @@ func (s *Server) attach(ctx context.Context, r *request, pod Pod) (Record, error
 		ContainerID: r.ContainerID, State: Wiring, Since: time.Now(), NetNS: r.NetNS, NetNSID: ns.ID(),
 		Namespace: pod.Namespace, Pod: pod.Name, UID: pod.UID, Network: r.network, Ports: ports, Chains: chainsOf(plan, r, pod),
 	}
-	for _, one := range plan {
+	record.Annotation, record.Asked, record.Path = &pod.Networks, map[string]string{}, r.Path
+	for i, one := range plan {
 		record.Intended = append(record.Intended, one.sel.IfName)
+		if i > 0 {
+			record.Asked[one.sel.IfName] = one.sel.element()
+		}
 	}
 	record.DeviceInfo = s.deviceInfos(plan)
 	if record.DNS, err = resolvers(plan); err != nil {
@@ -128,6 +132,39 @@ func (s *Server) make(ctx context.Context, record Record, plan []planned, pod Po
 	if record, err = s.primary(ctx, record, plan); err != nil {
 		return record, err
 	}
+	if record, err = s.build(ctx, record, plan, pod, began); err != nil {
+		return record, err
+	}
+	began = time.Now()
+	if ports := record.ports(); len(ports.Mappings)+len(ports.Masquerade) > 0 {
+		if err := s.Ports.Set(ctx, ports); err != nil {
+			return record, err
+		}
+		s.stage("ADD", "ports", began)
+	}
+	if ctx.Err() != nil {
+		return record, context.Cause(ctx)
+	}
+	record.Held = s.rights(record)
+	record.State = Wired
+	return record, s.records.put(record)
+}
+
+// rights are what the interfaces of a record hold.
+func (s *Server) rights(record Record) map[string][]byte {
+	held := map[string][]byte{}
+	for _, name := range record.Intended {
+		if rights := s.Addresses.Rights(ipam.Key{ContainerID: record.ContainerID, IfName: name}); rights != nil {
+			held[name] = rights
+		}
+	}
+	return held
+}
+
+// build makes the interfaces of a plan, with their addresses, and all that plugins do to them. They stand in the record that it gives back
+// in the order of the plan.
+func (s *Server) build(ctx context.Context, record Record, plan []planned, pod Pod, began time.Time) (Record, error) {
+	var err error
 	for try := 1; ; try++ {
 		if record.Interfaces, began, err = s.wire(ctx, record, plan, began); err == nil {
 			break
@@ -149,26 +186,7 @@ func (s *Server) make(ctx context.Context, record Record, plan []planned, pod Po
 		}
 		began = s.stage("ADD", "lease", began)
 	}
-	if err := s.requireGateways(ctx, record, plan); err != nil {
-		return record, err
-	}
-	if ports := record.ports(); len(ports.Mappings)+len(ports.Masquerade) > 0 {
-		if err := s.Ports.Set(ctx, ports); err != nil {
-			return record, err
-		}
-		s.stage("ADD", "ports", began)
-	}
-	if ctx.Err() != nil {
-		return record, context.Cause(ctx)
-	}
-	record.Held = map[string][]byte{}
-	for _, name := range record.Intended {
-		if rights := s.Addresses.Rights(ipam.Key{ContainerID: record.ContainerID, IfName: name}); rights != nil {
-			record.Held[name] = rights
-		}
-	}
-	record.State = Wired
-	return record, s.records.put(record)
+	return record, s.requireGateways(ctx, record, plan)
 }
 
 // wire takes addresses and makes interfaces with them.
@@ -212,17 +230,23 @@ func (p planned) where() string {
 
 // takeAddresses takes the addresses of one interface, and puts them into the order in which they were wanted.
 func (s *Server) takeAddresses(ctx context.Context, record Record, p *planned) error {
+	if p.had != nil && p.had.taken {
+		return nil
+	}
 	p.grants = slices.Clone(p.fixed)
 	if len(p.wants) == 0 {
 		return nil
 	}
-	owner := ipam.Owner{
-		Key:       ipam.Key{ContainerID: record.ContainerID, IfName: p.sel.IfName},
-		Namespace: record.Namespace, Pod: record.Pod, UID: record.UID, Network: p.net.Ref,
+	take, owner := s.Addresses.Take, p.owner(record)
+	if p.had != nil {
+		take = s.Addresses.TakeMore
 	}
 	for began := time.Now(); ; {
-		taken, err := s.Addresses.Take(ctx, owner, p.wants)
+		taken, err := take(ctx, owner, p.wants)
 		if err == nil {
+			if p.had != nil {
+				p.had.taken = true
+			}
 			p.grants = append(taken, p.fixed...)
 			return nil
 		}
@@ -240,6 +264,12 @@ func (s *Server) takeAddresses(ctx context.Context, record Record, p *planned) e
 	}
 }
 
+// owner is whose the addresses of an interface are.
+func (p *planned) owner(record Record) ipam.Owner {
+	return ipam.Owner{Key: ipam.Key{ContainerID: record.ContainerID, IfName: p.sel.IfName},
+		Namespace: record.Namespace, Pod: record.Pod, UID: record.UID, Network: p.net.Ref}
+}
+
 // addressPatience is how long an ADD waits for an API server that does not answer, when no address is at hand. Giving up at once would
 // make the runtime take the sandbox down and make it anew, which is more work for the same API server.
 const addressPatience = 8 * time.Second
@@ -253,16 +283,17 @@ func (s *Server) undo(ctx context.Context, record Record) {
 	}
 }
 
-// addedNotes are the words of the Event per network of the annotation that others look for. The pod network has none: every Pod has
-// it, and each Event is a write.
-func addedNotes(record Record) []string {
-	var notes []string
-	for _, w := range record.Interfaces[1:] {
-		var ips []string
-		for _, a := range w.Addresses {
-			ips = append(ips, a.Prefix.String())
-		}
-		notes = append(notes, fmt.Sprintf("Add %s [%s] from %s", w.IfName, strings.Join(ips, " "), w.Network))
+// ReasonAdded is the reason of the Event per network of the annotation, and addedNote its words, that others look for. The pod network has
+// none: every Pod has it, and each Event is a write.
+const ReasonAdded = "AddedInterface"
+
+func addedNote(w kind.Wired) string {
+	return fmt.Sprintf("Add %s [%s] from %s", w.IfName, strings.Join(addressesOf(w), " "), w.Network)
+}
+
+func addressesOf(w kind.Wired) (all []string) {
+	for _, a := range w.Addresses {
+		all = append(all, a.Prefix.String())
 	}
-	return notes
+	return all
 }

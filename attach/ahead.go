@@ -85,7 +85,7 @@ type question struct {
 // interface of a Pod on a segment speaks for the first (arp_ignore in the kernel's ip-sysctl).
 func (r Record) strangers(seen []kind.Stranger) []kind.Stranger {
 	return slices.DeleteFunc(seen, func(x kind.Stranger) bool {
-		return slices.ContainsFunc(r.Interfaces, func(w kind.Wired) bool { return strings.EqualFold(w.MAC, x.MAC) })
+		return slices.ContainsFunc(slices.Concat(r.Interfaces, r.others), func(w kind.Wired) bool { return strings.EqualFold(w.MAC, x.MAC) })
 	})
 }
 

@@ -51,7 +51,7 @@ func (s *Server) evade(ctx context.Context, record Record, plan []planned, met k
 			Fix: met.Fix()}
 	}
 	for _, stranger := range met.Strangers {
-		if err := s.Addresses.Free(ctx, ipam.Key{ContainerID: record.ContainerID, IfName: stranger.IfName}); err != nil {
+		if err := s.yieldAddresses(ctx, record, named(plan, stranger.IfName)); err != nil {
 			return err
 		}
 	}

@@ -4,5 +4,6 @@
 // definitions, the record of every sandbox it has wired, and the words in which a refusal is told. It takes addresses from ipam and
 // hands complete attachments to attach/kind; it does not know client-go, netlink, or how a free address is found.
 //
-// Start at Server, then add.go; ParseSelections and ParseDefinition are the doors of foreign text.
+// Start at Server, then add.go; for Pods whose annotation is edited while they run at live.go, then exchange.go. ParseSelections and
+// ParseDefinition are the doors of foreign text.
 package attach

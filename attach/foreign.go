@@ -11,7 +11,7 @@ import (
 // primary attaches the first interface of a Pod when a plugin of others makes it. It comes before all others: they may stand on it, and
 // whoever adds a default route later finds that there is one.
 func (s *Server) primary(ctx context.Context, record Record, plan []planned) (Record, error) {
-	if !plan[0].net.Foreign() {
+	if !plan[0].primary() {
 		return record, nil
 	}
 	record.Interfaces = []kind.Wired{record.blank(plan[0])}
@@ -23,6 +23,9 @@ func (s *Server) primary(ctx context.Context, record Record, plan []planned) (Re
 	plan[0].was = have[plan[0].sel.IfName].Routes
 	return record, err
 }
+
+// primary tells whether the interface is the Pod's first, and made by a plugin of others.
+func (p planned) primary() bool { return p.sel.Index == 0 && p.net.Foreign() }
 
 // blank is an interface that a plugin of others is going to make.
 func (r *Record) blank(p planned) kind.Wired {
@@ -36,8 +39,8 @@ func (r *Record) place(plan []planned, made []kind.Wired) []kind.Wired {
 		switch {
 		case !p.net.Foreign():
 			all, made = append(all, made[0]), made[1:]
-		case i == 0:
-			all = append(all, r.Interfaces[0]) // primary
+		case i == 0 && p.primary():
+			all = append(all, r.Interfaces[0])
 		default:
 			all = append(all, r.blank(p))
 		}
@@ -49,7 +52,7 @@ func (r *Record) place(plan []planned, made []kind.Wired) []kind.Wired {
 // each other, so that the last word is said when all are done.
 func (s *Server) secondary(ctx context.Context, record Record, plan []planned) (Record, error) {
 	first := 0
-	if plan[0].net.Foreign() {
+	if plan[0].primary() {
 		first = 1
 	}
 	record, err := s.chain(ctx, record, plan, first, len(plan))

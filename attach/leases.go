@@ -139,7 +139,7 @@ func (s *Server) settle(ctx context.Context, record Record, i int, use dhcp.Use,
 // taken are the destinations that other interfaces of a sandbox lead to.
 func (r *Record) taken(but int) []netip.Prefix {
 	var all []netip.Prefix
-	for i, w := range r.Interfaces {
+	for i, w := range slices.Concat(r.Interfaces, r.others) {
 		if i == but {
 			continue
 		}

@@ -21,6 +21,10 @@ type planned struct {
 	fixed, grants []ipam.Grant
 	// keep are prefixes that the pod network's interface leads to when it has not the default route.
 	keep []netip.Prefix
+	// others are destinations that interfaces outside the plan lead to. had are the addresses of the interface in whose place this one is
+	// made; nil when there is none.
+	others []netip.Prefix
+	had    *holding
 	// was are the routes of the pod network's interface as a plugin of others left them.
 	was []kind.Route
 	// resource is that of the device sel.DeviceID, "" for a network without.
@@ -129,7 +133,7 @@ func attachments(containerID string, all []planned) ([]kind.Attachment, error) {
 	for _, one := range slices.Backward(all) {
 		a := kind.Attachment{
 			ContainerID: containerID, IfName: one.sel.IfName, Network: one.net.Ref, Spec: one.net.Spec,
-			MAC: one.sel.MAC, MTU: one.net.MTU,
+			MAC: one.sel.MAC, MTU: one.net.MTU, Leave: one.others,
 		}
 		if len(a.MAC) == 0 {
 			a.MAC = one.net.MAC

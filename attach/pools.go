@@ -23,6 +23,9 @@ type Pools interface {
 type Addresses interface {
 	// Take gives all or nothing, and the same again for the same key.
 	Take(ctx context.Context, owner ipam.Owner, wants []ipam.Want) ([]ipam.Grant, error)
+	// TakeMore gives an interface addresses beside those it has; Keep takes back all but some.
+	TakeMore(ctx context.Context, owner ipam.Owner, wants []ipam.Want) ([]ipam.Grant, error)
+	Keep(ctx context.Context, owner ipam.Owner, addresses []netip.Addr) error
 	// Free takes back what an interface has; nothing is fine.
 	Free(ctx context.Context, key ipam.Key) error
 	// Quarantine keeps an address from everybody for a while; QuarantineIdle does if no interface was given it meanwhile.

@@ -55,12 +55,26 @@ type Record struct {
 	DeviceInfo map[string]json.RawMessage `json:"deviceInfo,omitempty"`
 	// Held are the addresses of the interfaces, and by what right (ipam.Rights), in case that the log of addresses is lost.
 	Held map[string][]byte `json:"held,omitempty"`
-	// Reported tells that the Pod's network-status was written, or never will.
-	Reported bool `json:"reported,omitempty"`
+	// Annotation is the one that the interfaces are as of, Asked what it says of each (Selection.element). Both are unknown of a sandbox
+	// from before they were kept. Path is CNI_PATH of the ADD.
+	Annotation *string           `json:"annotation,omitempty"`
+	Asked      map[string]string `json:"asked,omitempty"`
+	Path       string            `json:"path,omitempty"`
+	// Change is the exchange of interfaces that is under way. Amiss tells that one was cut short and an interface is missing.
+	Change *change `json:"change,omitempty"`
+	Amiss  bool    `json:"amiss,omitempty"`
+	// Told is the annotation, shortened, of which the Pod was told that it changes nothing.
+	Told string `json:"told,omitempty"`
+	// Reported tells that the Pod's network-status was written, or never will; Announced that its first interfaces have their Events.
+	Reported  bool `json:"reported,omitempty"`
+	Announced bool `json:"announced,omitempty"`
 	// Left is when it was first taken away.
 	Left time.Time `json:"left,omitzero"`
 	// Deleted is when the DEL was started (shimrpc.Request.Started).
 	Deleted int64 `json:"deleted,omitempty"`
+
+	// others are interfaces of the sandbox beside those of the record, while some are exchanged.
+	others []kind.Wired
 }
 
 // pod is whose sandbox it is.

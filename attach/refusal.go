@@ -45,6 +45,9 @@ const (
 	ReasonNotReady          = "AgentNotReady"
 	ReasonUnknownPod        = "UnknownPod"
 	ReasonInternal          = "AttachFailed"
+	// Of changes to a Pod that runs: nobody permits them, or this one cannot be made.
+	ReasonChangeOff     = "LiveChangeOff"
+	ReasonChangeRefused = "LiveChangeRefused"
 )
 
 // kindReasons are the reasons of attach/kind in the words of this room.

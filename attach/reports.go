@@ -108,8 +108,10 @@ func (r *reports) once(ctx context.Context, record Record, status string) error 
 // done notes that the status need not be written again after a restart, unless the sandbox has changed meanwhile.
 func (r *reports) done(ctx context.Context, record Record) {
 	s := r.server
-	for _, note := range addedNotes(record) {
-		s.Events.Note(record.pod(), "AddedInterface", note)
+	if !record.Announced {
+		for _, w := range record.Interfaces[1:] {
+			s.Events.Note(record.pod(), ReasonAdded, addedNote(w))
+		}
 	}
 	release, err := s.sandboxes.take(ctx, record.ContainerID)
 	if err != nil {
@@ -120,7 +122,7 @@ func (r *reports) done(ctx context.Context, record Record) {
 	delete(r.pending, record.ContainerID)
 	r.mu.Unlock()
 	if now, ok := s.records.get(record.ContainerID); ok && now.State == Wired && now.Since.Equal(record.Since) {
-		now.Reported = true
+		now.Reported, now.Announced = true, true
 		if err := s.records.put(now); err != nil {
 			s.Log.Warn("network-status", "pod", record.pod().String(), "err", err)
 		}

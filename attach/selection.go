@@ -22,8 +22,9 @@ type Selection struct {
 	Index int
 	// Namespace and Name of the network attachment definition.
 	Namespace, Name string
-	// IfName is the interface inside the Pod.
+	// IfName is the interface inside the Pod; Auto tells that the annotation does not name it.
 	IfName string
+	Auto   bool
 	// IPs are addresses asked for.
 	IPs []RequestedIP
 	// MAC asked for; empty means any.
@@ -97,7 +98,7 @@ func ParseSelections(annotation, namespace string) ([]Selection, error) {
 			s.Namespace = namespace
 		}
 		if s.IfName == "" {
-			s.IfName = fmt.Sprintf("net%d", s.Index)
+			s.IfName, s.Auto = fmt.Sprintf("net%d", s.Index), true
 		}
 		if err := s.check(); err != nil {
 			return nil, err

@@ -22,6 +22,8 @@ type Wirer interface {
 	Wire(ctx context.Context, netns string, attachments []kind.Attachment) ([]kind.Wired, error)
 	Readdress(ctx context.Context, netns string, r kind.Record, to kind.Layout) (kind.Wired, error)
 	Unwire(ctx context.Context, netns string, records []kind.Record) error
+	// Detach takes some interfaces away and leaves the others.
+	Detach(ctx context.Context, netns string, records []kind.Record) error
 	Check(ctx context.Context, netns string, records []kind.Record) error
 	Orphans(ctx context.Context, owned []kind.Record) ([]kind.Orphan, error)
 	Remove(ctx context.Context, orphans []kind.Orphan) error
@@ -88,6 +90,8 @@ type Config struct {
 	Devices Devices
 	// Leases may be nil: then networks of ipam type dhcp are refused.
 	Leases Leases
+	// Wishes may be nil: then no Pod that runs is attached to other networks.
+	Wishes Wishes
 	Meter  Meter
 	Log    *slog.Logger
 	// Records is the log of sandboxes. Incomplete tells that some of it was lost, or that there was none.
@@ -121,6 +125,7 @@ type Server struct {
 	nodeOnly  *nodeOnly
 	verdicts  verdicts
 	ahead     *ahead
+	live      *live
 	wirings   chan struct{}
 	unwirings chan struct{}
 	// making is held for reading by who wires, so that the sweep sees no link before its record.
@@ -163,6 +168,7 @@ func New(c Config) (*Server, error) {
 	s.reports = newReports(s)
 	s.nodeOnly = &nodeOnly{server: s, asked: map[string]time.Time{}}
 	s.ahead = &ahead{server: s, places: make(chan struct{}, mostAhead)}
+	s.live = newLive(s)
 	return s, err
 }
 

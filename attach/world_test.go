@@ -84,11 +84,41 @@ type cluster struct {
 	asked    chan string
 	events   []string
 	statuses map[string]string
+	// edited is closed at an edit of a Pod or a namespace; live are namespaces with LiveMark.
+	edited chan struct{}
+	live   map[string]bool
 }
 
 func newCluster() *cluster {
 	return &cluster{pods: map[string]Pod{}, definitions: map[string]Definition{}, pools: map[string]ipam.Pool{}, statuses: map[string]string{},
-		asked: make(chan string, 100)}
+		asked: make(chan string, 100), edited: make(chan struct{}), live: map[string]bool{}}
+}
+
+func (c *cluster) Here() ([]Pod, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.pods)), true
+}
+
+func (c *cluster) Live(namespace string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.live[namespace]
+}
+
+func (c *cluster) Changed() (pods, namespaces <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.edited, c.edited
+}
+
+// edit changes something and tells who follows.
+func (c *cluster) edit(change func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change()
+	close(c.edited)
+	c.edited = make(chan struct{})
 }
 
 func (c *cluster) Pod(ctx context.Context, namespace, name, uid string) (Pod, error) {
@@ -311,6 +341,7 @@ type node struct {
 	lacks                    []string
 	lost                     bool // a log was lost
 	own                      Primary
+	crash                    *crash
 
 	wirer     *kind.Wirer
 	allocator *ipam.Allocator
@@ -388,7 +419,8 @@ func (n *node) boot() {
 		Delegates: delegate.New(delegate.Options{Dirs: []string{n.dir + "/bin", referencePlugins}, Node: n.ns, Patience: 4 * time.Second}),
 		Pods:      n.cluster, Definitions: n.cluster, Pools: n.cluster, PodNetwork: testNetwork{[]string{"10.244.1.0/24", "fd00:244:0:1::/64"}},
 		Addresses: n.allocator, Claims: n.cluster, Wirer: n.wirer, Ports: n.ports, Events: n.cluster, Statuses: n.cluster, Meter: n.meter, Log: log,
-		Records: n.notes.Boot(), Incomplete: n.lost, Lacks: func() []string { return n.lacks },
+		Wishes:  n.cluster,
+		Records: n.crash.log(n.notes.Boot()), Incomplete: n.lost, Lacks: func() []string { return n.lacks },
 	})
 	n.must(err)
 	n.must(n.server.Recover(ctx, n.lost))
@@ -397,6 +429,7 @@ func (n *node) boot() {
 	l, err := Listen(n.socket())
 	n.must(err)
 	running.Go(func() { _ = leases.Run(ctx, n.server) })
+	running.Go(func() { _ = n.server.Live(ctx) })
 	running.Go(func() {
 		if err := n.server.Serve(ctx, l); err != nil {
 			n.Error(err)

@@ -37,7 +37,7 @@ func NewDefinitions(c *Client) *Definitions {
 	return &Definitions{
 		watched: watchObjects("network attachment definitions", lw, &nadv1.NetworkAttachmentDefinition{}, stripDefinition),
 		client:  c.Networks,
-		marked:  newMarkedNamespaces(c),
+		marked:  newMarkedNamespaces(c, "whose host-local counts in the cluster", attach.HostLocalMark, clusterMark),
 	}
 }
 

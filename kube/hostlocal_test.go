@@ -34,7 +34,7 @@ func TestWhatCountsInTheCluster(t *testing.T) {
 func TestUnknownNamespaceIsAskedFor(t *testing.T) {
 	a := newAPIServer(t)
 	a.objects["/api/v1/namespaces/shared"] = meta("meta.k8s.io/v1", "PartialObjectMetadata", "", "shared", "n1", map[string]any{"labels": map[string]string{attach.HostLocalMark: "cluster"}})
-	m := newMarkedNamespaces(a.Client)
+	m := newMarkedNamespaces(a.Client, "of the test", attach.HostLocalMark, clusterMark)
 	if ok, err := m.has(t.Context(), "shared"); !ok || err != nil {
 		t.Error(ok, err)
 	}

@@ -16,15 +16,16 @@ import (
 // clusterMark is the value of attach.HostLocalMark.
 const clusterMark = "cluster"
 
-// markedNamespaces are those whose definitions of type host-local count in the whole cluster. The watch sees no others, so that a
-// cluster without any costs nothing.
+// markedNamespaces are those with a label of a value. The watch sees no others, so that a cluster without any costs nothing.
 type markedNamespaces struct {
 	*watched
-	client metadata.Interface
+	client       metadata.Interface
+	label, value string
 }
 
-func newMarkedNamespaces(c *Client) *markedNamespaces {
-	mark := attach.HostLocalMark + "=" + clusterMark
+// newMarkedNamespaces prepares the copy; what says in few words what the label means.
+func newMarkedNamespaces(c *Client, what, label, value string) *markedNamespaces {
+	mark := label + "=" + value
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = mark
@@ -35,7 +36,7 @@ func newMarkedNamespaces(c *Client) *markedNamespaces {
 			return c.Metadata.Resource(namespaces).Watch(ctx, o)
 		},
 	}
-	return &markedNamespaces{watchObjects("namespaces whose host-local counts in the cluster", lw, &metav1.PartialObjectMetadata{}, stripMarked), c.Metadata}
+	return &markedNamespaces{watchObjects("namespaces "+what, lw, &metav1.PartialObjectMetadata{}, stripMarked), c.Metadata, label, value}
 }
 
 func stripMarked(object any) (any, error) {
@@ -51,14 +52,19 @@ func stripMarked(object any) (any, error) {
 // the cluster gives an address twice.
 func (m *markedNamespaces) has(ctx context.Context, name string) (bool, error) {
 	if m.Synced() {
-		_, ok, _ := m.store.GetByKey(name)
-		return ok, nil
+		return m.marked(name), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	n, err := m.client.Resource(namespaces).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
-		return false, fmt.Errorf("read whether namespace %s is labelled %s: %w: %w", name, attach.HostLocalMark, attach.ErrUnavailable, err)
+		return false, fmt.Errorf("read whether namespace %s is labelled %s: %w: %w", name, m.label, attach.ErrUnavailable, err)
 	}
-	return n.Labels[attach.HostLocalMark] == clusterMark, nil
+	return n.Labels[m.label] == m.value, nil
+}
+
+// marked is has for who goes by the copy.
+func (m *markedNamespaces) marked(name string) bool {
+	_, ok, _ := m.store.GetByKey(name)
+	return ok
 }

@@ -185,7 +185,7 @@ func meta(apiVersion, kind, namespace, name, uid string, more map[string]any) ma
 	}
 	o := map[string]any{"apiVersion": apiVersion, "kind": kind, "metadata": m}
 	for k, v := range more {
-		if k == "annotations" || k == "labels" {
+		if k == "annotations" || k == "labels" || k == "deletionTimestamp" {
 			m[k] = v
 		} else {
 			o[k] = v

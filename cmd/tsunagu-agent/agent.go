@@ -40,6 +40,7 @@ type agent struct {
 	client      *kube.Client
 	pods        *kube.Pods
 	nodes       *kube.Nodes
+	wishes      *kube.Wishes
 	definitions *kube.Definitions
 	pools       *kube.Pools
 	services    *kube.Services
@@ -68,7 +69,7 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 	defer stop()
 	group, failing := errgroup.WithContext(below)
 	for name, part := range map[string]func(context.Context) error{
-		"nodes": a.nodes.Run, "pods": a.pods.Run, "definitions": a.definitions.Run, "pools": a.pools.Run, "services": a.services.Run,
+		"nodes": a.nodes.Run, "pods": a.pods.Run, "wishes": a.wishes.Run, "definitions": a.definitions.Run, "pools": a.pools.Run, "services": a.services.Run,
 		"events": a.events.Run, "overlay": a.overlay.Run, "nodes to overlay": a.tellNodes, "pages": a.pages,
 	} {
 		group.Go(func() error { return named(name, part(failing)) })
@@ -99,6 +100,7 @@ func (a *agent) assemble() error {
 		a.primary = primary.Follow(a.options.confDir, a.declare, a.log.With("room", "primary"))
 	}
 	a.pods = kube.NewPods(a.client, a.options.node)
+	a.wishes = kube.NewWishes(a.client, a.pods)
 	a.nodes = kube.NewNodes(a.client)
 	a.definitions = kube.NewDefinitions(a.client)
 	a.pools = kube.NewPools(a.client)
@@ -175,7 +177,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		PodNetwork: podNetwork{a.options.node, a.nodes, a.services, a.overlay, a.options.prefixes},
 		Delegates:  delegate.New(delegate.Options{Root: a.options.hostRoot, Dirs: []string{a.options.binDir}, Patience: a.options.pluginTime}),
 		Addresses:  given, Claims: store, Wirer: wirer, Ports: hostport.New(a.overlay.Table(), a.log.With("room", "hostport")),
-		Events: a.events, Statuses: kube.NewStatuses(a.client), Elsewhere: kube.NewElsewhere(a.client, a.options.node), Leases: leases, Devices: a.options.devices(), Meter: a.metrics, Log: a.log.With("room", "attach"),
+		Events: a.events, Statuses: kube.NewStatuses(a.client), Elsewhere: kube.NewElsewhere(a.client, a.options.node), Leases: leases, Devices: a.options.devices(), Wishes: a.wishes, Meter: a.metrics, Log: a.log.With("room", "attach"),
 		Records: records, Incomplete: found.New || found.Damaged > 0, Lacks: a.lacks,
 	})
 	if err != nil {
@@ -195,6 +197,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		return err
 	}
 	start("sweep", server.Run)
+	start("live changes", server.Live)
 	start("leases", func(ctx context.Context) error { return leases.Run(ctx, server) })
 	start("routes", func(ctx context.Context) error { return a.watchRoutes(ctx, server) })
 	if a.options.keepConf {

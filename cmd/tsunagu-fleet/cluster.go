@@ -94,6 +94,11 @@ func (n notebook) Wire(_ context.Context, _ string, list []kind.Attachment) ([]k
 	return wired, nil
 }
 
+// Detach implements attach.Wirer; no Pod of the bench changes its networks.
+func (n notebook) Detach(ctx context.Context, netns string, records []kind.Record) error {
+	return n.Unwire(ctx, netns, records)
+}
+
 // Unwire implements attach.Wirer.
 func (n notebook) Unwire(_ context.Context, _ string, records []kind.Record) error {
 	for _, w := range records {

@@ -44,6 +44,8 @@ type agent struct {
 	definitions *kube.Definitions
 	pools       *kube.Pools
 	services    *kube.Services
+	networks    *kube.Networks
+	own         *kube.NodeNetwork
 	events      *kube.Events
 	overlay     *overlay.Overlay
 	primary     *primary.Follower // nil when Pods are on tsunagu's own network
@@ -70,6 +72,7 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 	group, failing := errgroup.WithContext(below)
 	for name, part := range map[string]func(context.Context) error{
 		"nodes": a.nodes.Run, "pods": a.pods.Run, "wishes": a.wishes.Run, "definitions": a.definitions.Run, "pools": a.pools.Run, "services": a.services.Run,
+		"networks": a.networks.Run, "what the node has": a.own.Run,
 		"events": a.events.Run, "overlay": a.overlay.Run, "nodes to overlay": a.tellNodes, "pages": a.pages,
 	} {
 		group.Go(func() error { return named(name, part(failing)) })
@@ -105,6 +108,7 @@ func (a *agent) assemble() error {
 	a.definitions = kube.NewDefinitions(a.client)
 	a.pools = kube.NewPools(a.client)
 	a.services = kube.NewServices(a.client, a.log)
+	a.networks, a.own = kube.NewNetworks(a.client), kube.NewNodeNetwork(a.client, a.options.node)
 	a.events = kube.NewEvents(a.client, a.options.node, a.log)
 	if a.overlay, err = overlay.New(a.options.overlay, a.options.node, a.log.With("room", "overlay")); err != nil {
 		return err
@@ -160,6 +164,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 	if damaged {
 		a.log.Error("some records of addresses are lost; they are taken from the records of sandboxes", "err", err)
 	}
+	start("networks of the node", func(ctx context.Context) error { return a.watchNetworks(ctx, &id) })
 	start("number of nodes", func(ctx context.Context) error { return a.tellCount(ctx, addresses) })
 	given, handOut := a.booked(addresses, id.UID)
 	leaseLog, _, err := a.openJournal(ctx, "leases.journal")

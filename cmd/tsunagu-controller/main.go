@@ -45,6 +45,7 @@ func main() {
 	flags.StringVar(&o.HealthAddress, "health-address", "127.0.0.1:9873", "where /healthz and /readyz are served; 0 for nowhere")
 	flags.DurationVar(&o.Quarantine, "node-quarantine", time.Minute, "how long a node must be gone, with no Pods left, before its addresses are given to others")
 	flags.TextVar(&o.Admission.Mode, "admission", admission.Warn, "what is done about Pods that no node could attach: warn, deny or off")
+	flags.BoolVar(&o.Admission.Place, "placement", true, "have Pods scheduled only to nodes that have their networks")
 	flags.IntVar(&o.Admission.Port, "admission-port", 9874, "port at which the API server is answered")
 	flags.BoolVar(&o.Admission.Namespaces.Isolation, "namespace-isolation", false, "as the agents' flag: Pods may use networks of their own and of global namespaces only")
 	global := flags.String("global-namespaces", "default", "as the agents' flag: comma list of namespaces whose networks all Pods may use")

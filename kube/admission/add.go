@@ -15,6 +15,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	nadv1 "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 
@@ -50,6 +51,8 @@ func (m Mode) MarshalText() ([]byte, error) { return []byte(m), nil }
 // Options say how admission runs.
 type Options struct {
 	Mode Mode
+	// Place keeps Pods off nodes that do not have their networks.
+	Place bool
 	// Port on the node at which the API server is answered.
 	Port int
 	// Namespace of the controller.
@@ -65,12 +68,13 @@ func Add(m ctrl.Manager, cfg *rest.Config, o Options, books Books, log *slog.Log
 	if err != nil {
 		return err
 	}
-	configuration := &Configuration{Client: own, Namespace: o.Namespace, Off: o.Mode == Off, Deny: o.Mode == Deny, Log: log, wake: make(chan struct{}, 1)}
-	if o.Mode == Off {
+	configuration := &Configuration{Client: own, Namespace: o.Namespace, Off: o.Mode == Off, Deny: o.Mode == Deny, Anywhere: !o.Place, Log: log, wake: make(chan struct{}, 1)}
+	if o.Mode == Off && !o.Place {
 		return m.Add(configuration)
 	}
 	desk := &Desk{Cached: m.GetClient(), Live: own, Books: books, Namespaces: o.Namespaces, Deny: o.Mode == Deny, Log: log}
-	server, err := NewServer(net.JoinHostPort("", strconv.Itoa(o.Port)), desk, log)
+	place := &Placement{Cached: m.GetClient(), Live: own, Log: log}
+	server, err := NewServer(net.JoinHostPort("", strconv.Itoa(o.Port)), map[string]admission.Handler{Path: desk, PlacementPath: place}, log)
 	if err != nil {
 		return err
 	}
@@ -108,7 +112,8 @@ func ownKinds() (*runtime.Scheme, error) {
 			return nil, err
 		}
 	}
-	s.AddKnownTypes(admissionregv1.SchemeGroupVersion, &admissionregv1.ValidatingWebhookConfiguration{}, &admissionregv1.ValidatingWebhookConfigurationList{})
+	s.AddKnownTypes(admissionregv1.SchemeGroupVersion, &admissionregv1.ValidatingWebhookConfiguration{}, &admissionregv1.ValidatingWebhookConfigurationList{},
+		&admissionregv1.MutatingWebhookConfiguration{}, &admissionregv1.MutatingWebhookConfigurationList{})
 	metav1.AddToGroupVersion(s, admissionregv1.SchemeGroupVersion)
 	metav1.AddToGroupVersion(s, rbacv1.SchemeGroupVersion)
 	return s, nil

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -16,22 +17,23 @@ import (
 )
 
 const (
-	// ConfigurationName is the ValidatingWebhookConfiguration.
+	// ConfigurationName is the ValidatingWebhookConfiguration, and the mutating one.
 	ConfigurationName = "tsunagu"
 	// ownerName is the ClusterRole of the controller: what goes with the
 	// install goes with it.
 	ownerName = "tsunagu-controller"
 )
 
-// Configuration keeps the ValidatingWebhookConfiguration. Only the leader
-// does; the others answer what it sends them.
+// Configuration keeps the ValidatingWebhookConfiguration, and the
+// MutatingWebhookConfiguration by which Pods are placed. Only the leader does;
+// the others answer what it sends them.
 type Configuration struct {
 	// Client reads and writes without a cache.
 	Client    client.Client
 	Namespace string
 	// Off removes the configuration; Deny also sends the Pods that controllers
-	// make.
-	Off, Deny bool
+	// make. Anywhere removes the one by which Pods are placed.
+	Off, Deny, Anywhere bool
 	// Serving tells whether this replica would answer. The configuration is
 	// not made before.
 	Serving func() bool
@@ -73,17 +75,28 @@ func (c *Configuration) Start(ctx context.Context) error {
 	}
 }
 
-// once makes the configuration so. It gives false while that must wait.
+// once makes the configurations so. It gives false while that must wait.
 func (c *Configuration) once(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	old := &admissionregv1.ValidatingWebhookConfiguration{}
-	err := c.Client.Get(ctx, client.ObjectKey{Name: ConfigurationName}, old)
+	judging, err := keep(ctx, c, c.Off, &admissionregv1.ValidatingWebhookConfiguration{}, func(o *admissionregv1.ValidatingWebhookConfiguration, bundle []byte) {
+		o.Webhooks = configuration(c.Namespace, bundle, c.Deny).Webhooks
+	})
+	placing, err2 := keep(ctx, c, c.Anywhere, &admissionregv1.MutatingWebhookConfiguration{}, func(o *admissionregv1.MutatingWebhookConfiguration, bundle []byte) {
+		o.Webhooks = placement(c.Namespace, bundle)
+	})
+	return judging && placing, errors.Join(err, err2)
+}
+
+// keep makes one of the configurations so: old is an empty one, and fill writes what it should say.
+func keep[T client.Object](ctx context.Context, c *Configuration, off bool, old T, fill func(T, []byte)) (bool, error) {
+	old.SetName(ConfigurationName)
+	err := c.Client.Get(ctx, client.ObjectKeyFromObject(old), old)
 	missing := apierrors.IsNotFound(err)
 	if err != nil && !missing {
 		return false, fmt.Errorf("read the webhook's configuration: %w", err)
 	}
-	if c.Off {
+	if off {
 		if missing {
 			return true, nil
 		}
@@ -93,24 +106,27 @@ func (c *Configuration) once(ctx context.Context) (bool, error) {
 	if bundle == nil || !c.Serving() {
 		return false, nil
 	}
-	want := configuration(c.Namespace, *bundle, c.Deny)
-	if want.OwnerReferences, err = c.owner(ctx); err != nil {
+	owner, err := c.owner(ctx)
+	if err != nil {
 		return false, err
 	}
+	next := old.DeepCopyObject().(T)
+	fill(next, *bundle)
+	next.SetOwnerReferences(owner)
 	switch {
 	case missing:
-		err = c.Client.Create(ctx, want)
-	case equality.Semantic.DeepEqual(old.Webhooks, want.Webhooks) && equality.Semantic.DeepEqual(old.OwnerReferences, want.OwnerReferences):
+		next.SetName(ConfigurationName)
+		next.SetLabels(ownLabels())
+		err = c.Client.Create(ctx, next)
+	case equality.Semantic.DeepEqual(old, next):
 		return true, nil
 	default:
-		next := old.DeepCopy()
-		next.Webhooks, next.OwnerReferences = want.Webhooks, want.OwnerReferences
 		err = c.Client.Update(ctx, next)
 	}
 	if err != nil {
 		return false, fmt.Errorf("write the webhook's configuration: %w", err)
 	}
-	c.Log.Info("wrote the webhook's configuration")
+	c.Log.Info("wrote the webhook's configuration", "kind", fmt.Sprintf("%T", old))
 	return true, nil
 }
 
@@ -141,11 +157,10 @@ func configuration(namespace string, bundle []byte, deny bool) *admissionregv1.V
 			Name: name + ".admission.tsunagu.dev",
 			ClientConfig: admissionregv1.WebhookClientConfig{CABundle: bundle, Service: &admissionregv1.ServiceReference{
 				Namespace: namespace, Name: ServiceName, Path: new(Path), Port: new(int32(443))}},
-			Rules:         rules,
-			FailurePolicy: new(admissionregv1.Ignore),
-			MatchPolicy:   new(admissionregv1.Equivalent),
-			NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
-				{Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"kube-system", namespace}}}},
+			Rules:                   rules,
+			FailurePolicy:           new(admissionregv1.Ignore),
+			MatchPolicy:             new(admissionregv1.Equivalent),
+			NamespaceSelector:       elsewhere(namespace),
 			ObjectSelector:          &metav1.LabelSelector{},
 			SideEffects:             new(admissionregv1.SideEffectClassNone),
 			TimeoutSeconds:          new(int32(timeout)),
@@ -179,6 +194,33 @@ func configuration(namespace string, bundle []byte, deny bool) *admissionregv1.V
 			}, person),
 		},
 	}
+}
+
+// placement is which Pods the API server sends to be placed: those that select
+// networks. Who has no answer lets a Pod pass as it is.
+func placement(namespace string, bundle []byte) []admissionregv1.MutatingWebhook {
+	return []admissionregv1.MutatingWebhook{{
+		Name: "placement.admission.tsunagu.dev",
+		ClientConfig: admissionregv1.WebhookClientConfig{CABundle: bundle, Service: &admissionregv1.ServiceReference{
+			Namespace: namespace, Name: ServiceName, Path: new(PlacementPath), Port: new(int32(443))}},
+		Rules: []admissionregv1.RuleWithOperations{
+			rule([]admissionregv1.OperationType{admissionregv1.Create}, "", "v1", admissionregv1.NamespacedScope, "pods")},
+		FailurePolicy:           new(admissionregv1.Ignore),
+		MatchPolicy:             new(admissionregv1.Equivalent),
+		NamespaceSelector:       elsewhere(namespace),
+		ObjectSelector:          &metav1.LabelSelector{},
+		SideEffects:             new(admissionregv1.SideEffectClassNone),
+		TimeoutSeconds:          new(int32(timeout)),
+		AdmissionReviewVersions: []string{"v1"},
+		ReinvocationPolicy:      new(admissionregv1.IfNeededReinvocationPolicy),
+		MatchConditions:         []admissionregv1.MatchCondition{selects("object")},
+	}}
+}
+
+// elsewhere leaves out what must start before everything else.
+func elsewhere(namespace string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+		{Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"kube-system", namespace}}}}
 }
 
 func rule(operations []admissionregv1.OperationType, group, version string, scope admissionregv1.ScopeType, resources ...string) admissionregv1.RuleWithOperations {

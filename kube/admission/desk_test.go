@@ -12,6 +12,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
 // broken is an API server that does not answer, or brings the judge down.
@@ -75,7 +76,7 @@ func FuzzHandle(f *testing.F) {
 	f.Add("network-attachment-definitions", `{"spec":{"config":"{\"plugins\":[null]}"}}`, ``)
 	f.Add("ipclaims", `{"spec":{"network":"/","addresses":["::ffff:1.2.3.4"]}}`, `null`)
 	d := world(f)
-	s, err := NewServer("", d, d.Log)
+	s, err := NewServer("", map[string]ctrladmission.Handler{Path: d}, d.Log)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -3,12 +3,11 @@
 // the node's agent would refuse them later.
 //
 // It owns the judgements, the certificate by which the API server knows it and
-// the ValidatingWebhookConfiguration that sends requests here. It is never
+// the webhook configurations that send requests here. It is never
 // needed: whatever it cannot find out, and whatever goes wrong in it, lets the
 // request pass, and the configuration says the same of a controller that does
 // not answer. It decides nothing about who gets an address. Judging is pure but
 // for reads; start at Desk.Handle, then podOf, reviewPool and planCertificate.
-//
-// A mutating webhook has room beside it: another path of the same Server, and
-// another keeper beside the one in configuration.go.
+// Placement.Handle is beside it: it changes Pods, so that they are scheduled
+// where their networks are.
 package admission

@@ -29,14 +29,16 @@ type Server struct {
 // portPause is how long a port that is taken is left alone.
 const portPause = 5 * time.Second
 
-// NewServer serves a handler at Path.
-func NewServer(address string, h admission.Handler, log *slog.Logger) (*Server, error) {
-	handler, err := admission.StandaloneWebhook(&admission.Webhook{Handler: h}, admission.StandaloneOptions{MetricsPath: Path})
-	if err != nil {
-		return nil, fmt.Errorf("prepare the webhook: %w", err)
-	}
+// NewServer serves handlers, each at its path.
+func NewServer(address string, handlers map[string]admission.Handler, log *slog.Logger) (*Server, error) {
 	s := &Server{Address: address, Log: log}
-	s.mux.Handle("POST "+Path, handler)
+	for path, h := range handlers {
+		handler, err := admission.StandaloneWebhook(&admission.Webhook{Handler: h}, admission.StandaloneOptions{MetricsPath: path})
+		if err != nil {
+			return nil, fmt.Errorf("prepare the webhook %s: %w", path, err)
+		}
+		s.mux.Handle("POST "+path, handler)
+	}
 	return s, nil
 }
 

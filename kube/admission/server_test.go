@@ -33,7 +33,7 @@ func TestReplicasAgree(t *testing.T) {
 	replicas := make([]*Certificates, 5)
 	var wg sync.WaitGroup
 	for i := range replicas {
-		s, err := NewServer("", ctrladmission.HandlerFunc(nil), quiet)
+		s, err := NewServer("", map[string]ctrladmission.Handler{Path: ctrladmission.HandlerFunc(nil)}, quiet)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func freePort(t *testing.T) (string, net.Listener) {
 func TestServerAnswersWhoTrustsTheBundle(t *testing.T) {
 	address, taken := freePort(t)
 	d := world(t)
-	s, err := NewServer(address, d, quiet)
+	s, err := NewServer(address, map[string]ctrladmission.Handler{Path: d}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 	"sigs.k8s.io/yaml"
 
 	"context"
@@ -116,7 +117,7 @@ spec: {domain: blue, address: 192.168.90.16, claim: {namespace: team, name: vm-a
 // ask sends an AdmissionReview as the API server does.
 func ask(t testing.TB, d *Desk, review *admissionv1.AdmissionReview) *admissionv1.AdmissionResponse {
 	t.Helper()
-	s, err := NewServer("", d, d.Log)
+	s, err := NewServer("", map[string]ctrladmission.Handler{Path: d}, d.Log)
 	if err != nil {
 		t.Fatal(err)
 	}

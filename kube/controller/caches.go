@@ -5,17 +5,45 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+	"github.com/tsunagu-net/tsunagu/attach"
 )
 
 // cacheOptions keep the caches small: of every object not what nobody reads.
 // Definitions are cached whole, those of people too, because a Pod may select
-// any of them (admission). Pods are never cached.
-func cacheOptions() cache.Options { return cache.Options{DefaultTransform: strip} }
+// any of them (admission). Of Pods only those that are on no node yet are
+// cached, without spec and status.
+func cacheOptions() cache.Options {
+	return cache.Options{DefaultTransform: strip, ByObject: map[client.Object]cache.ByObject{
+		unscheduled(): {Field: fields.OneTermEqualSelector("spec.nodeName", ""), Transform: stripPod},
+	}}
+}
+
+// unscheduled is the kind of Pods, of which those on no node are cached.
+func unscheduled() *metav1.PartialObjectMetadata {
+	p := &metav1.PartialObjectMetadata{}
+	p.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
+	return p
+}
+
+// stripPod keeps of a Pod which networks it selects.
+func stripPod(o any) (any, error) {
+	p, ok := o.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return o, nil
+	}
+	kept := metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion, CreationTimestamp: p.CreationTimestamp, DeletionTimestamp: p.DeletionTimestamp}
+	if selects, ok := p.Annotations[attach.SelectionAnnotation]; ok {
+		kept.Annotations = map[string]string{attach.SelectionAnnotation: selects}
+	}
+	p.ObjectMeta = kept
+	return p, nil
+}
 
 // strip drops what the controller does not read of any object.
 func strip(o any) (any, error) {

@@ -104,6 +104,15 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 	if err := addPools(m, &pools{Client: m.GetClient(), log: log, books: b, gauge: gauge, wrote: map[string]time.Time{}}); err != nil {
 		return nil, fmt.Errorf("watch pools: %w", err)
 	}
+	if err := addNodeLabels(m, &nodeLabels{Client: m.GetClient(), log: log, now: time.Now}); err != nil {
+		return nil, fmt.Errorf("watch what nodes have: %w", err)
+	}
+	if o.Admission.Place {
+		place := &admission.Placement{Cached: m.GetClient(), Live: m.GetAPIReader(), Log: log}
+		if err := addWaiting(m, &waiting{Client: m.GetClient(), events: recorder, why: place.Waits, now: time.Now, said: map[types.UID]told{}}); err != nil {
+			return nil, fmt.Errorf("watch Pods that wait: %w", err)
+		}
+	}
 	book, err := ledger.New(cfg)
 	if err != nil {
 		return nil, err
@@ -168,6 +177,7 @@ func defined(cfg *rest.Config) (meta.RESTMapper, error) {
 	}
 	for _, kind := range []schema.GroupVersionKind{
 		v1alpha1.GroupVersion.WithKind("Network"),
+		v1alpha1.GroupVersion.WithKind("NodeNetwork"),
 		nadv1.SchemeGroupVersion.WithKind("NetworkAttachmentDefinition"),
 	} {
 		_, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)

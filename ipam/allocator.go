@@ -112,6 +112,7 @@ type poolState struct {
 	epoch       int
 	lowUntil    time.Time
 	fullUntil   time.Time
+	hunger      hunger
 }
 
 // flight is one claim of blocks that several takes wait for.

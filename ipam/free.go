@@ -87,6 +87,12 @@ func (a *Allocator) forget(h *held, now time.Time) {
 			a.sleep(l, l.place(x), now.Add(s.rest))
 		}
 		sp.settle(l)
+		if l.used|l.resting == 0 && !l.local && l.unit == 1 && l.standing == owned && !s.token {
+			// Others may have waited for longer than whoever asks here next.
+			if a.leave(l) {
+				sp.gave = now
+			}
+		}
 		if l.used == 0 && !l.local && (l.unit == 1 || l.requested || l.standing == lost) || l.hidden() {
 			a.nudge()
 		}

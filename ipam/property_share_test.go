@@ -73,7 +73,8 @@ func TestP01NoDuplicateUnderABurst(t *testing.T) {
 		for _, d := range h.Duplicates() {
 			t.Error(d)
 		}
-		if len(got) < 900 {
+		// How many of the last are reached depends on whose blocks are broken up.
+		if len(got) < 800 {
 			t.Errorf("only %d of 1000 got addresses, of 1022 and more", len(got))
 		}
 	})
@@ -128,8 +129,8 @@ func shareFourteen(t *testing.T) {
 		if most != 14 {
 			t.Errorf("at most %d of 14 addresses were in use at once", most)
 		}
-		if worst > 20*time.Second || worst > 12*sum/200 {
-			t.Errorf("mean wait %v, longest %v", sum/200, worst)
+		if worst > 3*sum/200 {
+			t.Errorf("mean wait %v, longest %v: more than three times as long", sum/200, worst)
 		}
 	})
 }

@@ -21,6 +21,8 @@ type space struct {
 	taken map[netip.Addr]time.Time
 	// wanted is the last time that somebody asked us for an address.
 	wanted time.Time
+	// gave is when this node last gave back a block of one address.
+	gave time.Time
 	// epoch changes when something can be claimed again that could not.
 	epoch int
 }

@@ -166,11 +166,13 @@ func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request,
 		}
 	}
 	a.metrics.misses.WithLabelValues("claim").Inc()
-	begun, pause := time.Now(), 50*time.Millisecond
+	begun := time.Now()
+	a.queue(ctx, p)
 	for {
 		err := a.acquire(ctx, *p, need)
 		var full *exhausted
 		if !errors.As(err, &full) {
+			a.served(p)
 			return slot{}, err
 		}
 		s, err := a.steal(ctx, owner, p, full, ClaimRef{})
@@ -179,8 +181,7 @@ func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request,
 			return s, err
 		}
 		select {
-		case <-time.After(pause):
-			pause *= 2
+		case <-time.After(a.pace(p)):
 		case <-ctx.Done():
 			return s, err
 		}
@@ -188,6 +189,7 @@ func (a *Allocator) obtain(ctx context.Context, owner Owner, requests []request,
 		freed := a.space(p.Domain).count(p, 1) > 0
 		a.mu.Unlock()
 		if freed {
+			a.served(p)
 			return slot{}, nil
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/tsunagu-net/tsunagu/kernel/clock"
 	"github.com/tsunagu-net/tsunagu/vip"
@@ -26,13 +25,14 @@ type node struct {
 	segment *segment.Segment
 	agent   *vip.Agent // nil on a worker
 	proxy   *proxy.Proxy
-	check   *proxy.Checker
+	check   *proxy.Checker // asks this node's API server
+	detour  detour
 	counts  *counts
 }
 
 // run puts the parts together and works until ctx ends.
 func run(ctx context.Context, o options, log *slog.Logger) (err error) {
-	n := &node{options: o, log: log, check: proxy.NewChecker(), counts: &counts{}}
+	n := &node{options: o, log: log, check: proxy.NewChecker(proxy.Patience), counts: &counts{}}
 	for _, dir := range []string{o.stateDir, o.runDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make folder: %w", err)
@@ -106,50 +106,12 @@ func (n *node) begin(ctx context.Context, c *vip.Config) error {
 	return membership(ctx, n.options, c, nic.Index, nic.HardwareAddr, n.log)
 }
 
-// How often this node's API server is asked, and how many times in a row it may fail.
-const (
-	healthInterval = 250 * time.Millisecond
-	healthFailures = 2
-)
-
-// watch tells the lease whether the node would serve well.
-func (n *node) watch(ctx context.Context) {
-	tick := time.NewTicker(healthInterval)
-	defer tick.Stop()
-	failures, was := healthFailures, false
-	for first := true; ; first = false {
-		if n.health != "none" {
-			if err := n.check.Ready(ctx, n.health); err == nil {
-				failures = 0
-			} else if failures++; failures == healthFailures {
-				n.log.Warn("this node's API server is not ready", "err", err)
-			}
-		} else {
-			failures = 0
-		}
-		ready := failures < healthFailures && n.segment.Up()
-		if ready != was || first {
-			was = ready
-			n.counts.ready.Store(ready)
-			if err := n.agent.SetReady(ctx, ready); err != nil {
-				return
-			}
-			n.log.Info("health of this node", "ready", ready)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // lead runs the proxy.
 func (n *node) lead(ctx context.Context, parts *sync.WaitGroup) error {
 	if n.options.proxy == "" {
 		return nil
 	}
-	p, err := proxy.New(n.check, filepath.Join(n.stateDir, "servers.json"), n.log)
+	p, err := proxy.New(proxy.NewChecker(proxy.Patience), filepath.Join(n.stateDir, "servers.json"), n.log)
 	if err != nil {
 		return err
 	}
@@ -163,10 +125,12 @@ func (n *node) lead(ctx context.Context, parts *sync.WaitGroup) error {
 	}
 	parts.Go(func() { p.Watch(ctx) })
 	parts.Go(func() { n.followServers(ctx) })
-	parts.Go(func() {
-		if err := p.Serve(ctx, l); err != nil {
-			n.log.Error("lead connections to API servers", "err", err)
-		}
-	})
+	for _, l := range append(n.openDetour(ctx), l) {
+		parts.Go(func() {
+			if err := p.Serve(ctx, l); err != nil {
+				n.log.Error("lead connections to API servers", "err", err)
+			}
+		})
+	}
 	return nil
 }

@@ -14,7 +14,8 @@ import (
 // counts are what happened.
 type counts struct {
 	gained, lost atomic.Int64
-	ready        atomic.Bool
+	owns, ready  atomic.Bool
+	led          atomic.Bool // to another node's API server
 }
 
 // counted is an announcer whose turns are counted.
@@ -25,6 +26,7 @@ type counted struct {
 
 func (c counted) Own(owns bool) {
 	c.Announcer.Own(owns)
+	c.counts.owns.Store(owns)
 	if owns {
 		c.counts.gained.Add(1)
 	} else {
@@ -45,6 +47,7 @@ var (
 	epochNow      = prometheus.NewDesc("tsunagu_vip_epoch", "Number of the newest attempt to have the address.", nil, nil)
 	membersNow    = prometheus.NewDesc("tsunagu_vip_members", "Control-plane nodes, by whether they were heard within a second.", []string{"state"}, nil)
 	readyNow      = prometheus.NewDesc("tsunagu_vip_ready", "1 when this node would serve well: its API server is ready and its interface works.", nil, nil)
+	ledNow        = prometheus.NewDesc("tsunagu_vip_led_elsewhere", "1 while connections to the address would be led to another node's API server.", nil, nil)
 	lagNow        = prometheus.NewDesc("tsunagu_vip_lag_seconds", "How late this node's own ticks are.", nil, nil)
 	droppedFrames = prometheus.NewDesc("tsunagu_vip_fence_dropped_total", "Frames for or from the address that the fence held back.", []string{"direction"}, nil)
 	claims        = prometheus.NewDesc("tsunagu_vip_foreign_claims_total", "Seconds in which another host claimed the address while this node had it.", nil, nil)
@@ -54,7 +57,7 @@ var (
 
 // Describe is of prometheus.Collector.
 func (n *node) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ownerNow, ownerKnown, turns, epochNow, membersNow, readyNow, lagNow, droppedFrames, claims, serverWorks, serverConns} {
+	for _, d := range []*prometheus.Desc{ownerNow, ownerKnown, turns, epochNow, membersNow, readyNow, ledNow, lagNow, droppedFrames, claims, serverWorks, serverConns} {
 		to <- d
 	}
 }
@@ -94,6 +97,7 @@ func (n *node) Collect(to chan<- prometheus.Metric) {
 	gauge(membersNow, float64(heard), "heard")
 	gauge(membersNow, float64(silent), "silent")
 	gauge(readyNow, bit(n.counts.ready.Load()))
+	gauge(ledNow, bit(n.counts.led.Load()))
 	gauge(lagNow, v.LagMS/1000)
 	count(turns, float64(n.counts.gained.Load()), "owner")
 	count(turns, float64(n.counts.lost.Load()), "other")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,10 +22,27 @@ import (
 	"github.com/tsunagu-net/tsunagu/vip/viptest"
 )
 
+// standin is an API server that may answer nothing, or only that it is not ready.
+type standin struct {
+	*httptest.Server
+	hangs, fails atomic.Bool
+}
+
 // api starts an API server on a node, which says its node's name and is ready.
-func api(t *testing.T, n *viptest.Node) *httptest.Server {
+func api(t *testing.T, n *viptest.Node) *standin {
 	t.Helper()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, n.Name) }))
+	s := &standin{}
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case s.hangs.Load():
+			<-r.Context().Done()
+		case s.fails.Load():
+			http.Error(w, "not ready", http.StatusInternalServerError)
+		default:
+			fmt.Fprint(w, n.Name)
+		}
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	must(t, n.NS.Do(func() error {
 		l, err := net.Listen("tcp", ":6443")
 		if err == nil {
@@ -60,12 +80,12 @@ func who(t *testing.T, n *viptest.Node, at string) string {
 	return string(b[len(b)-2:])
 }
 
-// The address follows the API server that works, and every node's own address leads to one.
+// Connections to the address are led to an API server that works, and so are those to every node's own address.
 func TestAPIServerIsLost(t *testing.T) {
 	x := newTrio(t, 4)
 	worker := x.Nodes[3]
 	x.Nodes = x.Nodes[:3]
-	servers := map[*viptest.Node]*httptest.Server{}
+	servers := map[*viptest.Node]*standin{}
 	for _, n := range x.Nodes {
 		servers[n] = api(t, n)
 	}
@@ -81,14 +101,50 @@ func TestAPIServerIsLost(t *testing.T) {
 	until(t, "the worker is led", func() bool { return len(who(t, worker, "127.0.0.1:7443")) == 2 })
 
 	mark := x.watch.Mark()
-	servers[owner].Close()
+	at := []string{net.JoinHostPort(viptest.VIP4.String(), "6443"), net.JoinHostPort(viptest.VIP6.String(), "6443")}
+	// lost is for how long the addresses lead to no other server than the owner's.
+	lost := func(what string, bar time.Duration) {
+		t.Helper()
+		began := time.Now()
+		for _, to := range at {
+			until(t, what+": "+to+" leads elsewhere", func() bool { by := who(t, worker, to); return by != owner.Name && len(by) == 2 })
+		}
+		took := time.Since(began)
+		t.Logf("%s: the addresses lead elsewhere after %s", what, took)
+		if took > bar {
+			t.Errorf("%s: the addresses lead elsewhere after %s, want at most %s", what, took, bar)
+		}
+	}
+	back := func() {
+		t.Helper()
+		for _, to := range at {
+			until(t, to+" leads to the owner's own again", func() bool { return who(t, worker, to) == owner.Name })
+		}
+	}
+	back()
+	servers[owner].hangs.Store(true)
+	lost("the owner's API server hangs", 4*time.Second) // who waits for two seconds
+	servers[owner].hangs.Store(false)
+	back()
+	servers[owner].fails.Store(true)
+	lost("the owner's API server is not ready", barCut)
+	servers[owner].fails.Store(false)
+	back()
+	servers[owner].Config.Close() // and all its connections, as the kernel does for a process that was killed
+	lost("the owner's API server is killed", barHand)
 	if by := who(t, owner, "127.0.0.1:7443"); by == owner.Name || len(by) != 2 {
 		t.Errorf("after its API server was lost, the proxy of %s leads to %q", owner.Name, by)
 	}
-	next := x.answered(mark, owner, 5*time.Second)
 	x.gap("the owner's API server is lost", mark, barHand)
-	if by := who(t, worker, viptest.VIP4.String()+":6443"); by != next.Name {
-		t.Errorf("the address leads to %q, want %s", by, next.Name)
+	if now := x.answered(x.watch.Mark(), nil, time.Second); now != owner {
+		t.Errorf("the address has moved to %s, though it served on %s", now.Name, owner.Name)
+	}
+	// A new owner's own works: it is asked.
+	mark = x.watch.Mark()
+	x.signal(owner, syscall.SIGTERM)
+	next := x.answered(mark, owner, 5*time.Second)
+	for _, to := range at {
+		until(t, to+" leads to the new owner", func() bool { return who(t, worker, to) == next.Name })
 	}
 	// The worker lives on what it knows when the address is gone.
 	for _, n := range x.Nodes {

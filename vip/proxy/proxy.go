@@ -37,39 +37,51 @@ func (p *Proxy) SetServers(local netip.AddrPort, all []netip.AddrPort) error {
 // Servers tells how they are.
 func (p *Proxy) Servers() []Status { return p.status() }
 
-// Watch checks the servers until ctx ends.
+// Watch checks the servers until ctx ends: all in turn, and one at once that was
+// lost.
 func (p *Proxy) Watch(ctx context.Context) {
 	busy := map[*server]bool{}
 	done := make(chan *server)
+	ask := func(s *server) {
+		if busy[s] {
+			return
+		}
+		busy[s] = true
+		go func() {
+			p.look(ctx, s)
+			select {
+			case done <- s:
+			case <-ctx.Done():
+			}
+		}()
+	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		for _, s := range p.order() {
-			if busy[s] {
-				continue
-			}
-			busy[s] = true
-			go func() {
-				err := p.check.Ready(ctx, "https://"+s.at.String()+"/readyz")
-				if ctx.Err() == nil && p.note(s, err, false) {
-					p.log.Info("an API server's state has changed", "server", s.at, "works", err == nil, "err", err)
-				}
-				select {
-				case done <- s:
-				case <-ctx.Done():
-				}
-			}()
+			ask(s)
 		}
 		for waiting := true; waiting; {
 			select {
 			case s := <-done:
 				delete(busy, s)
+			case at := <-p.check.Lost():
+				if s := p.at(at); s != nil {
+					ask(s)
+				}
 			case <-tick.C:
 				waiting = false
 			case <-ctx.Done():
 				return
 			}
 		}
+	}
+}
+
+func (p *Proxy) look(ctx context.Context, s *server) {
+	err := p.check.Ready(ctx, "https://"+s.at.String()+"/readyz")
+	if ctx.Err() == nil && p.note(s, err, Refused(err)) {
+		p.log.Info("an API server's state has changed", "server", s.at, "works", err == nil, "err", err)
 	}
 }
 

@@ -41,7 +41,7 @@ func newAPI(t *testing.T, name string) *api {
 
 func start(t *testing.T, local *api, all ...*api) (p *Proxy, ask func() (string, error)) {
 	t.Helper()
-	p, err := New(NewChecker(), filepath.Join(t.TempDir(), "state", "servers.json"), slog.New(slog.DiscardHandler))
+	p, err := New(NewChecker(Patience), filepath.Join(t.TempDir(), "state", "servers.json"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestServersAreKept(t *testing.T) {
 	if err := writeServers(path, []netip.AddrPort{want}); err != nil {
 		t.Fatal(err)
 	}
-	p, err := New(NewChecker(), path, slog.New(slog.DiscardHandler))
+	p, err := New(NewChecker(Patience), path, slog.New(slog.DiscardHandler))
 	if err != nil || len(p.Known()) != 1 || p.Known()[0] != want {
 		t.Errorf("%v, %v; want %s", p.Known(), err, want)
 	}

@@ -53,6 +53,24 @@ func (l *list) set(local netip.AddrPort, others []netip.AddrPort) {
 	l.all = next
 }
 
+// at is the server with an address, nil if there is none.
+func (l *list) at(a netip.AddrPort) *server {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.IndexFunc(l.all, func(s *server) bool { return s.at == a })
+	if i < 0 {
+		return nil
+	}
+	return l.all[i]
+}
+
+// Elsewhere tells whether a server of another node works.
+func (l *list) Elsewhere() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.all, func(s *server) bool { return s.at != l.local && s.works() })
+}
+
 // Known are the addresses of all servers.
 func (l *list) Known() (all []netip.AddrPort) {
 	l.mu.Lock()

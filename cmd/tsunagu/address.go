@@ -29,7 +29,7 @@ type addressView struct {
 var addressParts = []doctor.Part{doctor.Nodes, doctor.Pods, doctor.Definitions, doctor.Pools, doctor.Blocks, doctor.Addresses}
 
 func (a *app) address() *cobra.Command {
-	return group("address", "addresses: who has them and where they come from", a.addressList(), a.addressShow(), a.addressExplain(), a.addressImport(), a.addressCheck(), a.addressReserve(), a.addressRelease())
+	return group("address", "addresses: who has them and where they come from", a.addressList(), a.addressShow(), a.addressExplain(), a.addressImport(), a.addressExport(), a.addressCheck(), a.addressReserve(), a.addressRelease())
 }
 
 func (a *app) addressList() *cobra.Command {

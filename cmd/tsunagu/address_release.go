@@ -219,19 +219,25 @@ func printReleases(w io.Writer, t terminal, views []releaseView) {
 
 // addressReserve keeps an address from Pods.
 func (a *app) addressReserve() *cobra.Command {
-	var pool, domain, reason string
+	var pool, domain, reason, owner, network string
 	c := &cobra.Command{
-		Use:   "reserve IP --reason WORDS",
-		Short: "keeps an address from Pods",
+		Use:   "reserve IP (--reason WORDS | --for NAMESPACE/NAME)",
+		Short: "keeps an address from Pods, or for one",
 		Long: `reserve binds an address to nobody, so that no Pod gets it; a Pod that asks for it by number is refused with the reason. It lasts until
-tsunagu address release IP. An address that a Pod has cannot be reserved.`,
+tsunagu address release IP. An address that a Pod has cannot be reserved.
+
+With --for it is kept for whoever names it: an IPClaim NAMESPACE/NAME is made that wants this address, and a Pod of the namespace has it by
+"ipam-claim-reference": "NAME" in its network selection, on whatever node, one Pod at a time. It lasts until the IPClaim is deleted.`,
 		Args: exactly(1, "an address"),
 		RunE: func(c *cobra.Command, args []string) error {
 			ip, err := netip.ParseAddr(args[0])
 			if err != nil {
 				return usage("give one address without prefix length, such as 192.168.10.7 or fd00:10::7", "%q is not an address", args[0])
 			}
-			if reason == "" || len(reason) > 256 {
+			if (owner != "" || network != "") && (reason != "" || owner == "") {
+				return usage("--reason keeps it from everybody; --for NAMESPACE/NAME, with --network if need be, keeps it for one", "--for, --network and --reason do not go together so")
+			}
+			if owner == "" && (reason == "" || len(reason) > 256) {
 				return usage(`such as --reason "printer on floor 3"`, "--reason is missing or longer than 256 characters: it is what people read who are refused the address")
 			}
 			s, _, err := a.cluster.snapshot(c.Context(), a.terminal, addressParts...)
@@ -251,12 +257,17 @@ tsunagu address release IP. An address that a Pod has cannot be reserved.`,
 						"reserve another address, or delete that Pod first"}
 				}
 			}
+			if owner != "" {
+				return a.reserveFor(c.Context(), s, want, owner, network)
+			}
 			return a.reserve(c.Context(), want)
 		},
 	}
 	c.Flags().StringVar(&pool, "pool", "", "the IPPool that the address is of")
 	c.Flags().StringVar(&domain, "domain", "", "the address domain, if no IPPool has the address")
 	c.Flags().StringVar(&reason, "reason", "", "why, in words for those who are refused the address")
+	c.Flags().StringVar(&owner, "for", "", "NAMESPACE/NAME of an IPClaim to be made, by which a Pod has the address")
+	c.Flags().StringVar(&network, "network", "", "with --for: the definition (namespace/name, or a name of the claim's namespace), if the address is of several")
 	_ = c.RegisterFlagCompletionFunc("pool", a.complete(func(s *doctor.Snapshot) []string {
 		var names []string
 		for _, p := range s.Pools {

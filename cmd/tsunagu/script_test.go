@@ -178,7 +178,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404,"message":"NotFound"}`)
 	case strings.HasSuffix(r.URL.Path, "/proxy/status"):
 		fmt.Fprint(w, `{"version":"v0.1.0","cniConfigs":["00-tsunagu.conflist"],"serviceProxy":"kube-proxy","overlay":{"ready":true,"encap":"vxlan-gpe","mtu":1446}}`)
-	case r.Method == http.MethodPost || strings.Count(r.URL.Path, "/") == 5 && strings.HasPrefix(r.URL.Path, "/apis/tsunagu.dev/"):
+	case r.Method == http.MethodPost || strings.HasPrefix(r.URL.Path, "/apis/tsunagu.dev/") && strings.Count(unnamespaced(r.URL.Path), "/") == 5:
 		f.object(w, r)
 	default:
 		f.page(w, f.lists[resource], r.URL.Query().Get("continue"))
@@ -196,9 +196,18 @@ func (f *fakeAPI) template(w http.ResponseWriter, name string) {
 	w.WriteHeader(http.StatusNotFound)
 }
 
+// unnamespaced is a path without its namespace: the fake keeps objects by name.
+func unnamespaced(path string) string {
+	before, after, ok := strings.Cut(path, "/namespaces/")
+	if _, resource, deep := strings.Cut(after, "/"); ok && deep {
+		return before + "/" + resource
+	}
+	return path
+}
+
 // object answers requests about one object.
 func (f *fakeAPI) object(w http.ResponseWriter, r *http.Request) {
-	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	parts := strings.Split(strings.Trim(unnamespaced(r.URL.Path), "/"), "/")
 	refuse := func(code int, reason string) {
 		w.WriteHeader(code)
 		fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d,"message":%q}`, reason, code, reason)

@@ -82,6 +82,18 @@ func (l *Ledger) DropBlock(ctx context.Context, b ipam.Block) error {
 	return l.drop(ctx, "ipblocks", b.Meta)
 }
 
+// CreateClaim makes a claim that must not be there yet.
+func (l *Ledger) CreateClaim(ctx context.Context, c ipam.Claim) (ipam.Claim, error) {
+	return do(ctx, "create", l.rest.Post(), claims(c.Namespace), "", typed(c.Object(), "IPClaim"), ipam.ClaimFrom)
+}
+
+// GetClaim reads one claim.
+func (l *Ledger) GetClaim(ctx context.Context, namespace, name string) (ipam.Claim, error) {
+	return do(ctx, "read", l.rest.Get(), claims(namespace), name, nil, ipam.ClaimFrom)
+}
+
+func claims(namespace string) string { return "namespaces/" + namespace + "/ipclaims" }
+
 func (l *Ledger) drop(ctx context.Context, resource string, m ipam.Meta) error {
 	uid := types.UID(m.UID)
 	body, err := json.Marshal(metav1.DeleteOptions{TypeMeta: metav1.TypeMeta{Kind: "DeleteOptions", APIVersion: "v1"},

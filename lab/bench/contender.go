@@ -21,6 +21,9 @@ type Contender struct {
 	Name     string
 	networks []network
 	cni      *libcni.CNIConfig
+	// pods are those of its own, nil for the World's; interfaces what they have then.
+	pods       []Pod
+	interfaces []string
 }
 
 type network struct {

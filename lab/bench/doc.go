@@ -1,5 +1,5 @@
-// Package bench measures tsunagu beside its peers, in one run and in turns: attaching and detaching Pods one at a time, many Pods at
-// once, the shim alone, what it costs the API server and in memory, and, by a program of the product, packets between nodes.
+// Package bench measures tsunagu beside its peers, in one run and in turns: attaching and detaching Pods one at a time, what more networks
+// cost a Pod, many Pods at once, the shim alone, what it costs the API server and in memory, and, by a program of the product, packets between nodes.
 //
 // Addresses alone, of 50 nodes at once, are measured by another program of the product (cmd/tsunagu-fleet), which bench gives orders to;
 // with TSUNAGU_BENCH_WHEREABOUTS=/path the whereabouts plugin there runs through the same scenarios in turns with it.

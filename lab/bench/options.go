@@ -23,7 +23,7 @@ type Options struct {
 	// AddressRounds is how often each scenario of addresses is run by each side; Scenario limits the run to one of them.
 	AddressRounds int
 	Scenario      string
-	// Only limits the run to one part: attach, burst, shim, ipam or packets.
+	// Only limits the run to one part: attach, wide, burst, shim, ipam or packets.
 	Only string
 	// Side limits it to one contender, Ours or Peer: for profiles.
 	Side string
@@ -51,7 +51,7 @@ func ParseOptions(args []string) (Options, error) {
 	f.IntVar(&o.Shims, "shims", 200, "how often the shim is executed alone")
 	f.IntVar(&o.AddressRounds, "address-rounds", 1, "how often each scenario of addresses is run by each side")
 	f.StringVar(&o.Scenario, "scenario", "", "with -only ipam, one of its scenarios: "+scenarioNames())
-	f.StringVar(&o.Only, "only", "", "measure one part only: attach, burst, shim, ipam or packets")
+	f.StringVar(&o.Only, "only", "", "measure one part only: attach, wide, burst, shim, ipam or packets")
 	f.StringVar(&o.Side, "side", "", "run one side only: "+Ours+" or "+Peer)
 	f.BoolVar(&o.JSON, "json", false, "print JSON")
 	f.BoolVar(&o.Check, "check", false, "exit with code 2 when a target is missed")
@@ -68,9 +68,9 @@ func ParseOptions(args []string) (Options, error) {
 		o.Pairs, o.Rounds, o.Pods, o.Flight, o.Shims, o.AddressRounds = 5, 1, 20, 10, 10, 1
 	}
 	switch o.Only {
-	case "", "attach", "burst", "shim", "ipam", "packets":
+	case "", "attach", "wide", "burst", "shim", "ipam", "packets":
 	default:
-		return o, fmt.Errorf("-only %q is none of attach, burst, shim, ipam, packets", o.Only)
+		return o, fmt.Errorf("-only %q is none of attach, wide, burst, shim, ipam, packets", o.Only)
 	}
 	if o.Side != "" && o.Side != Ours && o.Side != Peer {
 		return o, fmt.Errorf("-side %q is neither %s nor %s", o.Side, Ours, Peer)

@@ -9,6 +9,7 @@ import (
 // The product's promises (in ratios to the peer, milliseconds, MiB).
 const (
 	ratioP50, ratioP99 = 0.25, 0.40
+	wideRatio          = 1.5
 	burstRatio         = 3
 	shimWall, shimSize = 5, 5
 	agentSize          = 40
@@ -32,6 +33,9 @@ func (f *Figures) judge() {
 			refused = 1
 		}
 		add(atMost("refused while the API server stands still", refused, 0))
+	}
+	if w := f.Wide; w != nil {
+		add(atMost("ADD p50, "+wideSide+" / "+narrowSide, w.AddRatio.P50, wideRatio))
 	}
 	if b := f.Burst; b != nil && b.Sides[Ours] != nil {
 		add(atMost("errors of many ADDs at once", float64(b.Sides[Ours].Errors), 0))
@@ -62,6 +66,9 @@ func (f *Figures) Text() string {
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if f.Attach != nil {
 		f.Attach.text(&b, t)
+	}
+	if f.Wide != nil {
+		f.Wide.text(&b, t)
 	}
 	if f.Burst != nil {
 		f.Burst.text(&b, t)
@@ -133,6 +140,24 @@ func (s *Sequential) text(b *strings.Builder, t *tabwriter.Writer) {
 		fmt.Fprintf(b, "With the API server standing still: %d ADDs, p50 %.2f, p99 %.2f; %d DELs, p50 %.2f, p99 %.2f %s\n",
 			a.Add.Count, a.Add.P50, a.Add.P99, a.Del.Count, a.Del.P50, a.Del.P99, a.Error)
 	}
+}
+
+func (f *Wide) text(b *strings.Builder, t *tabwriter.Writer) {
+	fmt.Fprintf(b, "\nPods with five interfaces beside Pods with one; %d pairs in turns; milliseconds\n", f.Pairs)
+	fmt.Fprintln(t, "\t\tp50\tp90\tp99\tmax\t")
+	for _, v := range []struct {
+		verb  string
+		side  map[string]Summary
+		ratio Ratio
+	}{{"ADD", f.Add, f.AddRatio}, {"DEL", f.Del, f.DelRatio}} {
+		for _, name := range []string{wideSide, narrowSide} {
+			x := v.side[name]
+			fmt.Fprintf(t, "%s\t%s\t%.2f\t%.2f\t%.2f\t%.2f\t\n", v.verb, name, x.P50, x.P90, x.P99, x.Max)
+		}
+		fmt.Fprintf(t, "%s\tratio\t%.3f\t\t%.3f\t\t\n", v.verb, v.ratio.P50, v.ratio.P99)
+	}
+	t.Flush()
+	stages(b, f.Stages)
 }
 
 func (u *Burst) text(b *strings.Builder, t *tabwriter.Writer) {

@@ -12,6 +12,7 @@ import (
 type Figures struct {
 	Machine    Machine     `json:"machine"`
 	Attach     *Sequential `json:"attach,omitempty"`
+	Wide       *Wide       `json:"wide,omitempty"`
 	Burst      *Burst      `json:"burst,omitempty"`
 	Shim       *Shim       `json:"shim,omitempty"`
 	Addresses  *Addresses  `json:"addresses,omitempty"`
@@ -71,6 +72,11 @@ func (w *World) measure(ctx context.Context, o Options, f *Figures) (err error) 
 	}
 	if o.wants("attach") {
 		if f.Attach, err = w.Sequential(ctx, o); err != nil {
+			return err
+		}
+	}
+	if o.wants("wide") && w.agent != nil {
+		if f.Wide, err = w.Wide(ctx, o); err != nil {
 			return err
 		}
 	}

@@ -67,12 +67,15 @@ func (s Sandbox) runtime(ifName string) *libcni.RuntimeConf {
 	}
 }
 
-// attached checks that the Pod has its three interfaces, up, with addresses, and a default route: a contender that does nothing is
-// fast. It gives the addresses.
-func (s Sandbox) attached() ([]netip.Addr, error) {
+// attached checks that the Pod has its interfaces (none named: eth0 and two more), up, with addresses, and a default route: a contender
+// that does nothing is fast. It gives the addresses.
+func (s Sandbox) attached(interfaces ...string) ([]netip.Addr, error) {
+	if len(interfaces) == 0 {
+		interfaces = []string{"eth0", "net1", "net2"}
+	}
 	var all []netip.Addr
 	err := wiring.In(s.netns, func() error {
-		for _, name := range []string{"eth0", "net1", "net2"} {
+		for _, name := range interfaces {
 			link, err := netlink.LinkByName(name)
 			if err != nil {
 				return fmt.Errorf("looking for %s: %w", name, err)

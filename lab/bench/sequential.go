@@ -61,7 +61,11 @@ func (w *World) sequential(ctx context.Context, sides []*Contender, pairs int, g
 		order := inTurn(sides, i)
 		boxes := map[*Contender]Sandbox{}
 		for _, c := range order {
-			s, err := newSandbox(w.pods[i%len(w.pods)])
+			pods := w.pods
+			if c.pods != nil {
+				pods = c.pods
+			}
+			s, err := newSandbox(pods[i%len(pods)])
 			if err != nil {
 				return add, del, err
 			}
@@ -72,7 +76,7 @@ func (w *World) sequential(ctx context.Context, sides []*Contender, pairs int, g
 		for _, c := range order {
 			t, err := timed(gap, func() error { return c.Add(ctx, boxes[c]) })
 			if err == nil {
-				_, err = boxes[c].attached()
+				_, err = boxes[c].attached(c.interfaces...)
 			}
 			if err != nil {
 				return add, del, fmt.Errorf("pair %d: %w", i, errors.Join(err, c.Del(ctx, boxes[c])))

@@ -133,6 +133,11 @@ bench: deps build ## ratios against the reference plugins and plain routes; addr
 	$(SUDO) go run -C lab ./cmd/tsunagu-bench -root ..
 	$(SUDO) go run ./cmd/tsunagu-vip-bench -program bin/tsunagu-vip
 
+.PHONY: bench-ready
+bench-ready: build image ## 100 Pods of one node in a lab until Ready, with four networks each and with none
+	$(SUDO) bin/tsunagu lab up --name ready --nodes 2 --image dist/tsunagu-image.tar
+	$(SUDO) go run -C lab ./cmd/tsunagu-bench -root .. -only ready -lab ready; code=$$?; $(SUDO) bin/tsunagu lab down --name ready; exit $$code
+
 .PHONY: bench-vip
 bench-vip: deps build ## the control plane's address beside keepalived: who is lost, for how long nobody answers (ROUNDS=20)
 	$(SUDO) go run ./cmd/tsunagu-vip-bench -program bin/tsunagu-vip -rounds $(or $(ROUNDS),5)

@@ -191,10 +191,8 @@ func (s *Server) build(ctx context.Context, record Record, plan []planned, pod P
 
 // wire takes addresses and makes interfaces with them.
 func (s *Server) wire(ctx context.Context, record Record, plan []planned, began time.Time) ([]kind.Wired, time.Time, error) {
-	for i := range plan {
-		if err := s.takeAddresses(ctx, record, &plan[i]); err != nil {
-			return nil, began, fmt.Errorf("%s: %w", plan[i].where(), err)
-		}
+	if err := s.takeAll(ctx, record, plan); err != nil {
+		return nil, began, err
 	}
 	list, err := attachments(record.ContainerID, plan)
 	if err != nil {

@@ -22,7 +22,8 @@ import (
 var errOther = errors.New("another network of the Pod could not be attached")
 
 // chain carries out the steps of the interfaces of a record from the one numbered first to the one before last: the interfaces at the
-// same time, the steps of each one in the order of the list. What is done stands in the record that it gives back, also with an error.
+// same time, unless one must come after another (after), the steps of each one in the order of the list. What is done stands in the record
+// that it gives back, also with an error.
 func (s *Server) chain(ctx context.Context, record Record, plan []planned, first, last int) (Record, error) {
 	type outcome struct {
 		wired kind.Wired
@@ -33,6 +34,11 @@ func (s *Server) chain(ctx context.Context, record Record, plan []planned, first
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
+	names, done := make([]string, last), make([]chan struct{}, last)
+	for i, w := range record.Interfaces[:last] {
+		names[i], done[i] = w.IfName, make(chan struct{})
+	}
+	order := after(names, record.Chains)
 	for i := first; i < last; i++ {
 		w := record.Interfaces[i]
 		c, ok := record.Chains[w.IfName]
@@ -41,8 +47,17 @@ func (s *Server) chain(ctx context.Context, record Record, plan []planned, first
 		}
 		c.Steps = slices.Clone(c.Steps)
 		all.Go(func() {
+			defer close(done[i])
 			o := &outcomes[i]
 			o.chain = c
+			for _, before := range order[i] {
+				if before >= first {
+					<-done[before] // it ends soon when it is called off
+				}
+			}
+			if o.err = context.Cause(ctx); o.err != nil {
+				return
+			}
 			if o.wired, o.err = s.carry(ctx, record, &o.chain, w, plan[i]); o.err != nil {
 				cancel(errOther)
 			}
@@ -50,19 +65,17 @@ func (s *Server) chain(ctx context.Context, record Record, plan []planned, first
 	}
 	all.Wait()
 	record.Interfaces, record.Chains = slices.Clone(record.Interfaces), maps.Clone(record.Chains)
-	var failed error
+	var errs []error
 	for i, o := range outcomes {
 		if o.chain.Steps == nil {
 			continue
 		}
 		record.Chains[record.Interfaces[i].IfName] = o.chain
-		if o.err == nil {
+		if errs = append(errs, o.err); o.err == nil {
 			record.Interfaces[i] = o.wired
-		} else if failed == nil || errors.Is(failed, errOther) {
-			failed = o.err
 		}
 	}
-	return record, failed
+	return record, foremost(errs)
 }
 
 // carry carries out the steps on one interface.

@@ -32,6 +32,8 @@ func fakePlugin(name string) int {
 		}
 	}
 	switch {
+	case name == "act":
+		return act(verb, input)
 	case name == "slow" && verb == "ADD":
 		time.Sleep(700 * time.Millisecond)
 	case name == "never" && verb == "ADD":

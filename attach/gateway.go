@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
@@ -35,22 +36,24 @@ func (p *planned) checked(required bool) (gateways []netip.Addr) {
 
 // requireGateways refuses a Pod whose gateway does not answer, if its pool says so.
 func (s *Server) requireGateways(ctx context.Context, record Record, plan []planned) error {
+	errs := make([]error, len(plan))
+	var all sync.WaitGroup
 	for i := range plan {
 		w, gateways := record.Interfaces[i], plan[i].checked(true)
 		if len(gateways) == 0 {
 			continue
 		}
-		silent, err := s.Wirer.Gateways(ctx, record.NetNS, w, gateways)
-		if err != nil {
-			return err
-		}
-		if len(silent) > 0 {
-			r := gatewaySilent(&plan[i], w, silent)
-			r.Message = plan[i].where() + ": " + r.Message
-			return r
-		}
+		all.Go(func() {
+			silent, err := s.Wirer.Gateways(ctx, record.NetNS, w, gateways)
+			if err == nil && len(silent) > 0 {
+				r := gatewaySilent(&plan[i], w, silent)
+				r.Message, err = plan[i].where()+": "+r.Message, r
+			}
+			errs[i] = err
+		})
 	}
-	return nil
+	all.Wait()
+	return foremost(errs)
 }
 
 // warnOfGateways does so beside the ADD.

@@ -54,18 +54,36 @@ func (s *Server) leaseAll(ctx context.Context, record Record, plan []planned, po
 		err    error
 	}
 	answers := make([]answer, len(plan))
+	asking, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var all sync.WaitGroup
 	for i, one := range plan {
 		if one.leased() {
 			answers[i].ask = one.ask(record, record.Interfaces[i], pod)
-			all.Go(func() { answers[i].leases, answers[i].err = s.Leases.Acquire(ctx, answers[i].ask) })
+			all.Go(func() {
+				a := &answers[i]
+				a.leases, a.err = s.Leases.Acquire(asking, a.ask)
+				switch {
+				case a.err == nil:
+				case errors.Is(context.Cause(asking), errOther):
+					a.err = errOther // its server is not to blame
+				default:
+					cancel(errOther)
+				}
+			})
 		}
 	}
 	all.Wait()
+	errs := make([]error, len(plan))
 	for i, a := range answers {
 		if a.err != nil {
-			return record, fmt.Errorf("%s: %w", plan[i].where(), a.err)
+			errs[i] = fmt.Errorf("%s: %w", plan[i].where(), a.err)
 		}
+	}
+	if err := foremost(errs); err != nil {
+		return record, err
+	}
+	for i, a := range answers {
 		if plan[i].leased() {
 			var err error
 			if record, err = s.settle(ctx, record, i, a.ask.Use, a.leases); err != nil {
@@ -186,10 +204,12 @@ func (s *Server) Follow(ctx context.Context, a dhcp.Ask, leases []dhcp.Lease, wh
 
 // releaseLeases gives the leases of a sandbox back, while its interfaces are there.
 func (s *Server) releaseLeases(ctx context.Context, record Record) error {
-	var errs []error
-	for _, name := range record.Intended {
-		errs = append(errs, s.Leases.Release(ctx, ipam.Key{ContainerID: record.ContainerID, IfName: name}))
+	errs := make([]error, len(record.Intended))
+	var all sync.WaitGroup
+	for i, name := range record.Intended {
+		all.Go(func() { errs[i] = s.Leases.Release(ctx, ipam.Key{ContainerID: record.ContainerID, IfName: name}) })
 	}
+	all.Wait()
 	return errors.Join(errs...)
 }
 

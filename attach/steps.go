@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
@@ -116,9 +117,39 @@ func (c chainRecord) deviceFile() (path string) {
 // patience is how long a plugin may refuse to take back what it made, before the Pod goes without.
 const patience = 5 * time.Minute
 
-// unchain takes the steps back, the last one first. Path is "" when the namespace is gone.
+// unchain takes the steps back: of an interface the last one first, of interfaces those first that came last, where that matters, and
+// all others at the same time. Path is "" when the namespace is gone.
 func (s *Server) unchain(ctx context.Context, record Record, path string) error {
-	return record.eachStep(path, func(call chained.Call, c chainRecord, step stepRecord) error {
+	names := record.Intended
+	order, done := after(names, record.Chains), make([]chan struct{}, len(names))
+	followers := make([][]int, len(names))
+	for i := range names {
+		done[i] = make(chan struct{})
+		for _, before := range order[i] {
+			followers[before] = append(followers[before], i)
+		}
+		if c := record.Chains[names[0]]; i > 0 && c.headed() { // the others may stand on it
+			followers[0] = append(followers[0], i)
+		}
+	}
+	errs := make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() {
+			defer close(done[i])
+			for _, later := range followers[i] {
+				<-done[later]
+			}
+			errs[i] = s.takeBack(ctx, record, name, path)
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// takeBack takes back the steps on one interface.
+func (s *Server) takeBack(ctx context.Context, record Record, ifName, path string) error {
+	return record.eachStep(ifName, path, func(call chained.Call, c chainRecord, step stepRecord) error {
 		if !step.Foreign {
 			return s.Chained.Del(ctx, call, step.Chained, step.State)
 		}
@@ -141,15 +172,19 @@ func (s *Server) unchain(ctx context.Context, record Record, path string) error 
 
 // checkChains compares what the steps did with what is there.
 func (s *Server) checkChains(ctx context.Context, record Record) error {
-	return record.eachStep(record.NetNS, func(call chained.Call, c chainRecord, step stepRecord) error {
-		switch {
-		case !step.Foreign:
-			return s.Chained.Check(ctx, call, step.Chained, step.State)
-		case c.NoCheck:
-			return nil
-		}
-		return s.Delegates.Check(ctx, record.delegateCall(call.IfName, c, step.Step, record.NetNS, c.result()))
-	})
+	var errs []error
+	for _, name := range slices.Backward(record.Intended) {
+		errs = append(errs, record.eachStep(name, record.NetNS, func(call chained.Call, c chainRecord, step stepRecord) error {
+			switch {
+			case !step.Foreign:
+				return s.Chained.Check(ctx, call, step.Chained, step.State)
+			case c.NoCheck:
+				return nil
+			}
+			return s.Delegates.Check(ctx, record.delegateCall(call.IfName, c, step.Step, record.NetNS, c.result()))
+		}))
+	}
+	return errors.Join(errs...)
 }
 
 // result is what the last plugin gave, nil when there is none or when it was lost.
@@ -164,29 +199,27 @@ func (c chainRecord) result() *types100.Result {
 	return r
 }
 
-// eachStep visits the steps of all interfaces, the last first.
-func (r *Record) eachStep(path string, visit func(chained.Call, chainRecord, stepRecord) error) error {
+// eachStep visits the steps of an interface, the last first.
+func (r *Record) eachStep(name, path string, visit func(chained.Call, chainRecord, stepRecord) error) error {
+	c, ok := r.Chains[name]
+	if !ok {
+		return nil
+	}
+	w := kind.Wired{ContainerID: r.ContainerID, IfName: name, Network: c.Network}
+	if i := slices.IndexFunc(r.Interfaces, func(o kind.Wired) bool { return o.IfName == name }); i >= 0 {
+		w = r.Interfaces[i]
+	}
 	var errs []error
-	for _, name := range slices.Backward(r.Intended) {
-		c, ok := r.Chains[name]
-		if !ok {
-			continue
+	for _, step := range slices.Backward(c.Steps) {
+		var err error
+		if !step.Foreign {
+			step.Chained, err = chained.Parse(step.Type, step.Raw)
 		}
-		w := kind.Wired{ContainerID: r.ContainerID, IfName: name, Network: c.Network}
-		if i := slices.IndexFunc(r.Interfaces, func(o kind.Wired) bool { return o.IfName == name }); i >= 0 {
-			w = r.Interfaces[i]
+		if err == nil {
+			err = visit(r.call(w, c, path), c, step)
 		}
-		for _, step := range slices.Backward(c.Steps) {
-			var err error
-			if !step.Foreign {
-				step.Chained, err = chained.Parse(step.Type, step.Raw)
-			}
-			if err == nil {
-				err = visit(r.call(w, c, path), c, step)
-			}
-			if err != nil {
-				errs = append(errs, fmt.Errorf("network %s (%s), %s: %w", c.Network, name, step.Type, err))
-			}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("network %s (%s), %s: %w", c.Network, name, step.Type, err))
 		}
 	}
 	return errors.Join(errs...)

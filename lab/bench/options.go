@@ -23,7 +23,10 @@ type Options struct {
 	// AddressRounds is how often each scenario of addresses is run by each side; Scenario limits the run to one of them.
 	AddressRounds int
 	Scenario      string
-	// Only limits the run to one part: attach, wide, burst, shim, ipam or packets.
+	// Lab is one that runs, for the part ready: ReadyPods Pods on its node Node, ReadyRounds times with networks and without.
+	Lab, Node              string
+	ReadyPods, ReadyRounds int
+	// Only limits the run to one part: attach, wide, burst, shim, ipam or packets; or it is ready, which no other run has.
 	Only string
 	// Side limits it to one contender, Ours or Peer: for profiles.
 	Side string
@@ -51,7 +54,11 @@ func ParseOptions(args []string) (Options, error) {
 	f.IntVar(&o.Shims, "shims", 200, "how often the shim is executed alone")
 	f.IntVar(&o.AddressRounds, "address-rounds", 1, "how often each scenario of addresses is run by each side")
 	f.StringVar(&o.Scenario, "scenario", "", "with -only ipam, one of its scenarios: "+scenarioNames())
-	f.StringVar(&o.Only, "only", "", "measure one part only: attach, wide, burst, shim, ipam or packets")
+	f.StringVar(&o.Only, "only", "", "measure one part only: attach, wide, burst, shim, ipam or packets; or ready, in a lab (-lab)")
+	f.StringVar(&o.Lab, "lab", "", "with -only ready, the lab that it runs in")
+	f.StringVar(&o.Node, "node", "node2", "with -only ready, the node that the Pods are on")
+	f.IntVar(&o.ReadyPods, "ready-pods", 100, "with -only ready, how many Pods")
+	f.IntVar(&o.ReadyRounds, "ready-rounds", 3, "with -only ready, how often they come and go")
 	f.StringVar(&o.Side, "side", "", "run one side only: "+Ours+" or "+Peer)
 	f.BoolVar(&o.JSON, "json", false, "print JSON")
 	f.BoolVar(&o.Check, "check", false, "exit with code 2 when a target is missed")
@@ -69,8 +76,12 @@ func ParseOptions(args []string) (Options, error) {
 	}
 	switch o.Only {
 	case "", "attach", "wide", "burst", "shim", "ipam", "packets":
+	case "ready":
+		if o.Lab == "" || o.ReadyPods < 1 || o.ReadyRounds < 1 {
+			return o, fmt.Errorf("-only ready needs -lab, the name of a lab that runs, and at least one of -ready-pods and -ready-rounds")
+		}
 	default:
-		return o, fmt.Errorf("-only %q is none of attach, wide, burst, shim, ipam, packets", o.Only)
+		return o, fmt.Errorf("-only %q is none of attach, wide, burst, shim, ipam, packets, ready", o.Only)
 	}
 	if o.Side != "" && o.Side != Ours && o.Side != Peer {
 		return o, fmt.Errorf("-side %q is neither %s nor %s", o.Side, Ours, Peer)

@@ -10,6 +10,7 @@ import (
 const (
 	ratioP50, ratioP99 = 0.25, 0.40
 	wideRatio          = 1.5
+	readyRatio         = 1.1
 	burstRatio         = 3
 	shimWall, shimSize = 5, 5
 	agentSize          = 40

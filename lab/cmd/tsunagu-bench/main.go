@@ -29,7 +29,9 @@ func main() {
 		o.Root, err = filepath.Abs(o.Root)
 	}
 	if err == nil {
-		if work, in := bench.Inside(); in {
+		if o.Only == "ready" {
+			code, err = ready(ctx, o)
+		} else if work, in := bench.Inside(); in {
 			o.Work = work
 			code, err = inside(ctx, o)
 		} else {
@@ -41,6 +43,15 @@ func main() {
 		os.Exit(max(code, 1))
 	}
 	os.Exit(code)
+}
+
+// ready measures in a lab, whose nodes are Boxes of their own.
+func ready(ctx context.Context, o bench.Options) (int, error) {
+	met, err := bench.PodsReady(ctx, o, os.Stdout, os.Stderr)
+	if err == nil && o.Check && !met {
+		return 2, errors.New("a target was missed")
+	}
+	return 0, err
 }
 
 // outside builds, and removes what is left on disk.

@@ -106,15 +106,19 @@ func (e *Events) tell(pod attach.Pod, kind, reason, message string) {
 }
 
 // notePause is the pace of events that tell of success. When many Pods start at once they must not take the API server from those who
-// need an answer.
-const notePause = 50 * time.Millisecond
+// need an answer: while more than manyNotes wait, they come rushPause apart. That costs nobody but who reads them.
+const (
+	notePause = 50 * time.Millisecond
+	rushPause = 5 * notePause
+	manyNotes = 32
+)
 
 // Run writes events until the context ends, and then the ones that wait, for two seconds at most. While the API server is away events
 // wait, and are counted. Warnings go first.
 func (e *Events) Run(ctx context.Context) error {
 	pace := time.NewTicker(notePause)
 	defer pace.Stop()
-	due := e.notes
+	due, told := e.notes, time.Time{}
 	for {
 		select {
 		case h := <-e.warnings:
@@ -127,9 +131,11 @@ func (e *Events) Run(ctx context.Context) error {
 			e.insist(ctx, h)
 		case h := <-due:
 			e.insist(ctx, h)
-			due = nil
+			due, told = nil, time.Now()
 		case <-pace.C:
-			due = e.notes
+			if len(e.notes) <= manyNotes || time.Since(told) >= rushPause {
+				due = e.notes
+			}
 		case <-ctx.Done():
 			e.flush(context.WithoutCancel(ctx))
 			return nil

@@ -131,8 +131,8 @@ func readRecords(log Log) (*records, error) {
 	r := &records{log: log, all: map[string]Record{}}
 	var bad []string
 	log.All(func(key string, value []byte) {
-		if strings.HasPrefix(key, loanKey) {
-			return // readLoans has it
+		if strings.HasPrefix(key, loanKey) || strings.HasPrefix(key, gapKey) {
+			return // readLoans and hasGap have it
 		}
 		var one Record
 		if err := json.Unmarshal(value, &one); err != nil || one.ContainerID != key {

@@ -100,3 +100,51 @@ func TestP19BothLogsAreLost(t *testing.T) {
 		t.Errorf("got %v, want %v", got, first["net1"])
 	}
 }
+
+// P19: the agent is killed once more after the log of sandboxes was lost. What it knew from the interfaces it knows again: Pods keep their
+// links, however long they run, and what they had goes with them.
+func TestP19AgentIsKilledAgainAfterTheLogIsLost(t *testing.T) {
+	for _, lost := range []string{"sandboxes", "both"} {
+		t.Run(lost, func(t *testing.T) {
+			s, pods := inhabited(t)
+			s.stop()
+			s.notes.Lose()
+			if lost == "both" {
+				s.addresses.Lose()
+			}
+			s.lost = true
+			s.boot()
+			sweep := func() {
+				for range 3 {
+					for what := range s.server.suspects {
+						s.server.suspects[what] = time.Now().Add(-time.Hour)
+					}
+					s.must(s.server.Sweep(t.Context()))
+				}
+			}
+			before := s.has(pods...)
+			for range 2 {
+				s.stop()
+				s.lost = false // the log is there, and says nothing of these Pods
+				s.boot()
+				sweep()
+				if after := s.has(pods...); len(after) != len(before) {
+					t.Fatalf("%v, was %v", after, before)
+				}
+			}
+			for _, p := range pods {
+				p.ok("DEL")
+				s.cluster.mu.Lock()
+				delete(s.cluster.pods, p.pod.String())
+				s.cluster.mu.Unlock()
+			}
+			sweep() // addresses whose sandbox nobody knows go when their Pod is gone
+			s.clean()
+			s.stop()
+			s.boot()
+			if hasGap(s.server.Records) {
+				t.Error("the log has a gap for ever")
+			}
+		})
+	}
+}

@@ -164,7 +164,7 @@ func New(c Config) (*Server, error) {
 	if c.Leases == nil {
 		s.Leases = noLeases{}
 	}
-	s.damaged = err != nil || c.Incomplete
+	s.damaged = err != nil || c.Incomplete || hasGap(c.Records)
 	s.reports = newReports(s)
 	s.nodeOnly = &nodeOnly{server: s, asked: map[string]time.Time{}}
 	s.ahead = &ahead{server: s, places: make(chan struct{}, mostAhead)}

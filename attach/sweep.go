@@ -51,6 +51,7 @@ func (s *Server) Start(ctx context.Context) error {
 		if len(orphans) > 0 {
 			s.Log.Warn("there are links of Pods without a record, because the log of sandboxes was lost; they stay until their Pods go", "links", len(orphans))
 		}
+		err = errors.Join(err, s.keepGap())
 	}
 	return err
 }

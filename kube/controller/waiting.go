@@ -46,9 +46,9 @@ const (
 	repeat = 10 * time.Minute
 )
 
-// ReasonNetworkNotReady is the reason of the Event on a Pod that waits for a
+// ReasonWaitingForNetwork is the reason of the Event on a Pod that waits for a
 // node with its networks.
-const ReasonNetworkNotReady = "NetworkNotReady"
+const ReasonWaitingForNetwork = "WaitingForNetwork"
 
 func addWaiting(m ctrl.Manager, r *waiting) error {
 	selects := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetAnnotations()[attach.SelectionAnnotation] != "" })
@@ -70,7 +70,7 @@ func (r *waiting) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 	}
 	text := strings.Join(r.why(ctx, pod.Annotations[attach.SelectionAnnotation], pod.Namespace), "; ")
 	if text != "" && r.news(pod.UID, text) {
-		r.events.Eventf(pod, nil, corev1.EventTypeWarning, ReasonNetworkNotReady, "Scheduling", "%s", text)
+		r.events.Eventf(pod, nil, corev1.EventTypeWarning, ReasonWaitingForNetwork, "Scheduling", "%s", text)
 	}
 	return reconcile.Result{RequeueAfter: waitEvery}, nil
 }

@@ -60,7 +60,7 @@ func TestWaitingPodsAreToldOnce(t *testing.T) {
 		}
 	}
 	look(0, "") // it is young
-	look(patience, "NetworkNotReady no node has network blue")
+	look(patience, "WaitingForNetwork no node has network blue")
 	look(waitEvery, "")
 	why = []string{"no node has network blue", "no node has network red"}
 	look(waitEvery, "blue; no node has network red")

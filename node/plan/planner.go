@@ -1,0 +1,244 @@
+package plan
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	// settle is how long after the node ceased to have the network a card stays: a scheduler may act on what it read before.
+	settle = 5 * time.Second
+	// seen is how long a node may take until it has the network that a card was given for.
+	seen = time.Minute
+	// first and last are the pauses after failures that time may heal; forbidden is that after others, when another node is tried.
+	first, last = 2 * time.Second, 5 * time.Minute
+	forbidden   = 10 * time.Minute
+)
+
+// at is a network on a node.
+type at struct{ node, network string }
+
+// Planner remembers what only time tells: how long something has been so, and what failed. Losing it costs time and nothing else.
+type Planner struct {
+	idle, gone, given map[at]time.Time
+	failures          map[at]failure
+	settle            time.Duration
+}
+
+type failure struct {
+	times int
+	until time.Time
+	text  string
+}
+
+// New makes a Planner that remembers nothing.
+func New() *Planner {
+	return &Planner{idle: map[at]time.Time{}, gone: map[at]time.Time{}, given: map[at]time.Time{}, failures: map[at]failure{}, settle: settle}
+}
+
+// Next gives what to do now. Each node has at most one step for a network.
+func (p *Planner) Next(w World) []Step {
+	p.forget(w)
+	steps := p.cards(w)
+	for _, pod := range w.Waiting {
+		steps = append(steps, p.bring(w, pod, steps)...)
+	}
+	return steps
+}
+
+// Failed says that a step failed. Passes tells whether time may heal it.
+func (p *Planner) Failed(s Step, now time.Time, text string, passes bool) {
+	k := at{s.Node, s.Network}
+	f := p.failures[k]
+	f.times++
+	f.text = text
+	pause := min(first<<min(f.times-1, 10), last)
+	if !passes {
+		pause = forbidden
+	}
+	f.until = now.Add(pause)
+	p.failures[k] = f
+}
+
+// Done says that a step succeeded.
+func (p *Planner) Done(s Step) { delete(p.failures, at{s.Node, s.Network}) }
+
+// Trouble is what failed last for a network, node by node.
+func (p *Planner) Trouble(network string) map[string]string {
+	out := map[string]string{}
+	for k, f := range p.failures {
+		if k.network == network {
+			out[k.node] = f.text
+		}
+	}
+	return out
+}
+
+// forget drops what is remembered of nodes and cards that are gone.
+func (p *Planner) forget(w World) {
+	there := map[at]bool{}
+	nodes := map[string]bool{}
+	for _, n := range w.Nodes {
+		nodes[n.Name] = true
+		for _, c := range n.Cards {
+			there[at{n.Name, c.Network}] = true
+		}
+	}
+	for _, memory := range []map[at]time.Time{p.idle, p.gone, p.given} {
+		maps.DeleteFunc(memory, func(k at, _ time.Time) bool { return !there[k] })
+	}
+	maps.DeleteFunc(p.failures, func(k at, f failure) bool { return !nodes[k.node] || w.Now.Sub(f.until) > forbidden })
+}
+
+// since tells how long something has been so, from when it was first seen.
+func since(memory map[at]time.Time, k at, now time.Time) time.Duration {
+	if memory[k].IsZero() {
+		memory[k] = now
+	}
+	return now.Sub(memory[k])
+}
+
+// cards looks after the cards that are there.
+func (p *Planner) cards(w World) []Step {
+	var steps []Step
+	for _, n := range w.Nodes {
+		for _, network := range n.Loose {
+			if _, given := n.card(network); !given && !w.Now.Before(p.failures[at{n.Name, network}].until) {
+				steps = append(steps, Step{Give, n.Name, network})
+			}
+		}
+		for _, c := range n.Cards {
+			if do := p.card(w, n, c); do != "" {
+				steps = append(steps, Step{do, n.Name, c.Network})
+			}
+		}
+	}
+	return steps
+}
+
+func (p *Planner) card(w World, n Node, c Card) Verb {
+	k := at{n.Name, c.Network}
+	wanted := slices.ContainsFunc(w.Waiting, func(pod Pod) bool { return slices.Contains(pod.Networks, c.Network) })
+	if c.Leaving {
+		return p.leaving(w, n, k, wanted)
+	}
+	delete(p.gone, k)
+	if !n.Has[c.Network] {
+		delete(p.idle, k)
+		// The guest does not see it, or the network is not behind it. Pods that use it keep it.
+		if since(p.given, k, w.Now) < seen {
+			return ""
+		}
+		if p.failures[k].until.Before(w.Now) {
+			p.Failed(Step{Give, n.Name, c.Network}, w.Now, "the node did not find the network behind the card that it was given", false)
+		}
+		return p.unless(n, c.Network, Leave)
+	}
+	delete(p.given, k)
+	network, known := find(w.Networks, c.Network)
+	if known && (wanted || n.Pods != nil && n.Pods[c.Network] > 0) {
+		delete(p.idle, k)
+		return ""
+	}
+	if known && since(p.idle, k, w.Now) < network.Idle {
+		return ""
+	}
+	return p.unless(n, c.Network, Leave)
+}
+
+// unless counts first, and does nothing while Pods use the network.
+func (p *Planner) unless(n Node, network string, do Verb) Verb {
+	switch {
+	case n.Pods == nil:
+		return Count
+	case n.Pods[network] > 0:
+		return ""
+	}
+	return do
+}
+
+// leaving waits until no Pod can come any more, and takes the card if none came.
+func (p *Planner) leaving(w World, n Node, k at, wanted bool) Verb {
+	if n.Has[k.network] {
+		delete(p.gone, k)
+		return ""
+	}
+	if _, known := find(w.Networks, k.network); known && wanted && p.failures[k].until.Before(w.Now) && n.Usable {
+		return Stay
+	}
+	if since(p.gone, k, w.Now) < p.settle || p.failures[k].times > 0 && p.failures[k].until.After(w.Now) && p.failures[k].text == takeFailed {
+		return ""
+	}
+	switch {
+	case n.Pods == nil:
+		return Count
+	case n.Pods[k.network] > 0:
+		return Stay
+	}
+	return Take
+}
+
+// takeFailed marks failures of taking a card away, which are tried again after a pause; those of giving it do not keep it.
+const takeFailed = "the card could not be removed"
+
+// TakeFailed says that a card could not be taken away.
+func (p *Planner) TakeFailed(s Step, now time.Time) { p.Failed(s, now, takeFailed, true) }
+
+// bring gives one node the cards that a Pod waits for, unless some node has, or is about to have, all its networks.
+func (p *Planner) bring(w World, pod Pod, already []Step) []Step {
+	var best []Step
+	var cheapest, crowd int
+	for _, n := range w.Nodes {
+		if !n.Usable {
+			continue
+		}
+		steps, fits := p.missing(w, n, pod, already)
+		if !fits {
+			continue
+		}
+		if len(steps) == 0 {
+			return nil
+		}
+		if c := len(n.Cards); best == nil || cmp.Or(cmp.Compare(len(steps), cheapest), cmp.Compare(c, crowd)) < 0 {
+			best, cheapest, crowd = steps, len(steps), c
+		}
+	}
+	return best
+}
+
+// missing is what a node would have to be given for a Pod, false when it cannot be.
+func (p *Planner) missing(w World, n Node, pod Pod, already []Step) (steps []Step, fits bool) {
+	for _, name := range pod.Networks {
+		if n.will(name) || slices.ContainsFunc(already, func(s Step) bool { return s.Node == n.Name && s.Network == name && (s.Do == Give || s.Do == Stay) }) {
+			continue
+		}
+		network, ours := find(w.Networks, name)
+		_, given := n.card(name)
+		if !ours || given || w.Now.Before(p.failures[at{n.Name, name}].until) || network.Most > 0 && has(w, already, name) >= network.Most {
+			return nil, false
+		}
+		steps = append(steps, Step{Give, n.Name, name})
+	}
+	return steps, true
+}
+
+// has counts the nodes that have, or are about to have, a network.
+func has(w World, already []Step, network string) int {
+	count := 0
+	for _, n := range w.Nodes {
+		if _, given := n.card(network); given || n.Has[network] || slices.Contains(n.Loose, network) || slices.Contains(already, Step{Give, n.Name, network}) {
+			count++
+		}
+	}
+	return count
+}
+
+func find(all []Network, name string) (Network, bool) {
+	i := slices.IndexFunc(all, func(n Network) bool { return n.Name == name })
+	if i < 0 {
+		return Network{}, false
+	}
+	return all[i], true
+}

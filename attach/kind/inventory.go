@@ -65,6 +65,11 @@ func (w *Wirer) inspect(path string, here view) (f Found, ok bool) {
 	if err != nil {
 		return f, false
 	}
+	// Elsewhere on the machine may be a node with interfaces of the same numbers and addresses (a lab, a container with an agent of its own).
+	number, err := c.NumberOf(w.node)
+	if err != nil {
+		return f, false
+	}
 	f = Found{Path: path, ID: ns.ID()}
 	for _, l := range inside.links {
 		_, _, taken := takenDevice(l)
@@ -78,7 +83,7 @@ func (w *Wirer) inspect(path string, here view) (f Found, ok bool) {
 			}
 		}
 		f.Interfaces = append(f.Interfaces, one)
-		ok = ok || here.leadsTo(l, one)
+		ok = ok || number >= 0 && l.ParentSpace == number && here.leadsTo(l, one)
 	}
 	return f, ok
 }

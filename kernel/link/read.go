@@ -26,8 +26,10 @@ type Link struct {
 	Master int
 	// Parent is the index of the link below (macvlan) or at the other end (veth), in its own namespace; 0 for none.
 	Parent int
-	Group  uint32
-	Alias  string
+	// ParentSpace is the number of that namespace (Conn.NumberOf), -1 when it is the same.
+	ParentSpace int
+	Group       uint32
+	Alias       string
 	// Port is set for ports of a bridge.
 	Port PortOptions
 	// Mode of a macvlan ("bridge", "private", "vepa", "passthru") or an ipvlan ("l2", "l3", "l3s").
@@ -126,6 +128,8 @@ func readLink(b []byte) (Link, bool) {
 		Carrier:  flags&unix.IFF_LOWER_UP != 0,
 		Loopback: flags&unix.IFF_LOOPBACK != 0,
 		Promisc:  flags&unix.IFF_PROMISC != 0,
+
+		ParentSpace: noNumber,
 	}
 	attrs(b[unix.SizeofIfInfomsg:], func(typ uint16, v []byte) {
 		switch typ {
@@ -141,6 +145,8 @@ func readLink(b []byte) (Link, bool) {
 			l.Master = int(u32(v))
 		case unix.IFLA_LINK:
 			l.Parent = int(u32(v))
+		case unix.IFLA_LINK_NETNSID:
+			l.ParentSpace = int(int32(u32(v)))
 		case unix.IFLA_GROUP:
 			l.Group = u32(v)
 		case unix.IFLA_LINKINFO:

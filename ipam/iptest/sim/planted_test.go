@@ -53,6 +53,7 @@ var bugs = []bug{
 	{"a write that was refused is told as success (H4)", inStore(func(s ipam.Store, _ sim.Seat) ipam.Store { return boastful{s} })},
 	{"the second family is not protected (H5)", inStore(func(s ipam.Store, _ sim.Seat) ipam.Store { return halfway{s} })},
 	{"an address is cut out without a look at the log", inStore(func(s ipam.Store, _ sim.Seat) ipam.Store { return generous{s} })},
+	{"an address that was cut out is given out again untold", inStore(func(s ipam.Store, _ sim.Seat) ipam.Store { return mute{s} })},
 	{"the requester answers its own request", inStore(func(s ipam.Store, at sim.Seat) ipam.Store { return thief{s, at} })},
 	{"the agent deletes a block without its UID", inStore(func(s ipam.Store, _ sim.Seat) ipam.Store { return careless{s} })},
 	{"bound addresses are freed in the log only", inStore(func(s ipam.Store, _ sim.Seat) ipam.Store { return leaky{s} })},

@@ -183,6 +183,22 @@ func (g generous) UpdateBlock(ctx context.Context, b ipam.Block) (ipam.Block, er
 	return g.Store.UpdateBlock(ctx, b)
 }
 
+// mute gives out again what was cut out and is bound no more, and does not tell:
+// the block still shows the hole, so others bind the address unasked.
+type mute struct{ ipam.Store }
+
+func (m mute) UpdateBlock(ctx context.Context, b ipam.Block) (ipam.Block, error) {
+	old, err := m.Store.GetBlock(ctx, b.Name)
+	if err != nil || old.Holes&^b.Holes == 0 {
+		return m.Store.UpdateBlock(ctx, b)
+	}
+	told := b.Holes
+	b.Holes |= old.Holes
+	b, err = m.Store.UpdateBlock(ctx, b)
+	b.Holes = told
+	return b, err
+}
+
 func bit(b ipam.Block, r ipam.HoleRequest) uint64 {
 	m := uint64(1)
 	for x := b.Prefix.Addr(); x != r.Address; x = x.Next() {

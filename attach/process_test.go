@@ -43,12 +43,12 @@ func runAgentProcess() {
 	var w agentWorld
 	must(json.Unmarshal([]byte(os.Getenv(agentProcess)), &w))
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	addressLog, _, err := journal.Open(ctx, filepath.Join(w.Dir, "addresses"), journal.Options{})
+	addressLog, _, err := journal.Open(ctx, filepath.Join(w.Dir, "addresses"), journal.Options{Reserve: 64 << 10, Ends: ipam.Ends})
 	must(err)
 	allocator, err := ipam.New(ipam.Options{Node: "node", NodeUID: "node-uid", Store: iptest.NewStore().As("node"), Log: addressLog})
 	must(err)
 	go func() { must(allocator.Run(ctx)) }()
-	records, found, err := journal.Open(ctx, filepath.Join(w.Dir, "sandboxes"), journal.Options{})
+	records, found, err := journal.Open(ctx, filepath.Join(w.Dir, "sandboxes"), journal.Options{Reserve: 64 << 10, Ends: Ends})
 	must(err)
 	if found.Damaged > 0 {
 		must(fmt.Errorf("the journal is damaged: %+v", found))

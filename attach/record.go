@@ -11,6 +11,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/attach/hostport"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/attach/shimrpc"
 	"github.com/tsunagu-net/tsunagu/ipam"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
 )
@@ -163,12 +164,24 @@ func (r *records) put(one Record) error {
 		return fmt.Errorf("render the record of sandbox %s: %w", one.ContainerID, err)
 	}
 	if err := r.log.Put(one.ContainerID, value); err != nil {
-		return fmt.Errorf("keep the record of sandbox %s: %w", one.ContainerID, err)
+		// Without the container's ID, so that repeated Events are counted.
+		return &Refusal{Reason: ReasonInternal, Message: fmt.Sprintf("keep the record of the sandbox: %v", err), Code: shimrpc.CodeTryAgainLater,
+			Fix: "make room on the file system of that file on the node, or make it writable: it is tried again"}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all[one.ContainerID] = one
 	return nil
+}
+
+// Ends tells whether a record of the log is about the end of a sandbox: it is
+// written even when there is no room for beginnings.
+func Ends(_ string, value []byte) bool {
+	var one struct {
+		State State
+		Gone  bool // of a loan
+	}
+	return json.Unmarshal(value, &one) == nil && (one.Gone || one.State == Leaving || one.State == Gone)
 }
 
 // drop forgets a record.

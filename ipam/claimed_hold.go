@@ -114,7 +114,7 @@ func inUse(c Claim, x netip.Addr, has Address, owner Owner) error {
 // that it is not.
 func (a *Allocator) mark(name string, e ending) error {
 	if err := a.Log.Put(unbindKey+name, encodeEnding(e)); err != nil {
-		return &Refusal{Reason: Unavailable, Message: fmt.Sprintf("log that address %s is being taken: %v", e.spot.addr, err), Fix: "check the space on the file system of /run on the node"}
+		return &Refusal{Reason: Unavailable, Message: fmt.Sprintf("log that address %s is being taken: %v", e.spot.addr, err), Fix: logFix}
 	}
 	return nil
 }

@@ -133,3 +133,9 @@ func decodeHeld(value []byte) (*held, error) {
 }
 
 func cutKey(key, kind string) (string, bool) { return strings.CutPrefix(key, kind) }
+
+// Ends tells whether a record of the log is about the end of something: it is
+// written even when there is no room for beginnings.
+func Ends(key string, _ []byte) bool {
+	return strings.HasPrefix(key, unbindKey) || strings.HasPrefix(key, leavingKey) || strings.HasPrefix(key, restKey)
+}

@@ -324,7 +324,7 @@ func (a *Allocator) record(h *held) error {
 	}
 	if err != nil {
 		a.metrics.log.Inc()
-		return &Refusal{Reason: Unavailable, Message: fmt.Sprintf("log the addresses of %s: %v", h.owner.Key, err), Fix: "check the space on the file system of /run on the node"}
+		return &Refusal{Reason: Unavailable, Message: fmt.Sprintf("log the addresses of %s: %v", h.owner.Key, err), Fix: logFix}
 	}
 	a.keep(h)
 	for _, s := range h.slots {
@@ -335,6 +335,10 @@ func (a *Allocator) record(h *held) error {
 	}
 	return nil
 }
+
+// logFix is what to do when the log does not take a record; the error names its
+// file.
+const logFix = "make room on the file system of that file on the node, or make it writable: it is tried again"
 
 func (a *Allocator) keep(h *held) {
 	a.held[h.owner.Key] = h

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -125,12 +126,12 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		return quiet(ctx, err)
 	}
 	a.identity.Store(&id)
-	addressLog, lost, err := a.openJournal(ctx, "addresses.journal")
+	addressLog, lost, err := a.openJournal(ctx, "addresses.journal", ipam.Ends)
 	if err != nil {
 		return err
 	}
 	defer addressLog.Close()
-	records, found, err := a.openJournal(ctx, "sandboxes.journal")
+	records, found, err := a.openJournal(ctx, "sandboxes.journal", attach.Ends)
 	if err != nil {
 		return err
 	}
@@ -167,7 +168,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 	start("networks of the node", func(ctx context.Context) error { return a.watchNetworks(ctx, &id) })
 	start("number of nodes", func(ctx context.Context) error { return a.tellCount(ctx, addresses) })
 	given, handOut := a.booked(addresses, id.UID)
-	leaseLog, _, err := a.openJournal(ctx, "leases.journal")
+	leaseLog, _, err := a.openJournal(ctx, "leases.journal", nil)
 	if err != nil {
 		return err
 	}
@@ -216,9 +217,15 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 	return server.Serve(ctx, listener)
 }
 
+// journalReserve is what a journal sets aside for DELs on a full disk: for some hundred Pods.
+const journalReserve = 256 << 10
+
 // openJournal opens a journal of the run folder and tells of what it lost.
-func (a *agent) openJournal(ctx context.Context, name string) (*journal.Journal, journal.Report, error) {
-	j, report, err := journal.Open(ctx, filepath.Join(a.options.runDir, name), journal.Options{})
+func (a *agent) openJournal(ctx context.Context, name string, ends func(string, []byte) bool) (*journal.Journal, journal.Report, error) {
+	j, report, err := journal.Open(ctx, filepath.Join(a.options.runDir, name), journal.Options{Reserve: journalReserve, Ends: ends})
+	if errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOSPC) {
+		err = fmt.Errorf("%w; make %s writable, with some MiB of room: the agent begins again by itself", err, a.options.runDir)
+	}
 	if err == nil && report.Damaged > 0 {
 		a.log.Error("a journal is damaged", "journal", name, "bytes", report.Damaged)
 	}

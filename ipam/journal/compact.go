@@ -33,7 +33,7 @@ func (j *Journal) compact() error {
 		}
 	}
 	_ = j.file.Close()
-	j.file, j.size, j.live, j.broken = f, size, size, nil
+	j.file, j.size, j.room, j.live, j.broken = f, size, 0, size, nil
 	return nil
 }
 

@@ -18,6 +18,11 @@ type Options struct {
 	// Most is the size in bytes from which the file is written anew when most
 	// of it is history; 1 MiB if zero.
 	Most int64
+	// Reserve is how many bytes of the disk are set aside for Deletes, and for
+	// records of which Ends says so: a full disk does not keep what there is
+	// from ending. 0 sets nothing aside.
+	Reserve int64
+	Ends    func(key string, value []byte) bool
 }
 
 // Report says what was found in the file.
@@ -41,6 +46,7 @@ type Journal struct {
 	mu     sync.Mutex
 	file   *os.File
 	size   int64 // all of it is whole records
+	room   int64 // of the file, allocated from its begin
 	live   int64 // bytes of records that still count
 	values map[string][]byte
 	frame  []byte
@@ -186,6 +192,9 @@ func (j *Journal) append(r record) error {
 		}
 	}
 	j.frame = r.encode(j.frame[:0])
+	if err := j.makeRoom(r); err != nil {
+		return fmt.Errorf("write journal %s: %w", j.path, err)
+	}
 	if err := j.write(j.frame); err != nil {
 		return fmt.Errorf("write journal %s: %w", j.path, err)
 	}
@@ -204,6 +213,7 @@ func (j *Journal) write(frame []byte) error {
 		err = syscall.Fdatasync(int(j.file.Fd()))
 	}
 	if err != nil {
+		j.room = 0
 		if cut := j.file.Truncate(j.size); cut != nil {
 			j.broken = errors.Join(err, cut)
 		}

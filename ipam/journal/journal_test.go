@@ -209,6 +209,55 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// On a full disk what there is can end; there is room again then, and for new
+// things as soon as the disk has some.
+func TestReserve(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tsttmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+		t.Fatalf("mount a small tmpfs (the test needs root): %v", err)
+	}
+	defer func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }()
+	j, _, err := Open(context.Background(), filepath.Join(dir, "j"), Options{Reserve: 64 << 10,
+		Ends: func(_ string, value []byte) bool { return string(value) == "end" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	for i := range 20 {
+		if err := j.Put(fmt.Sprint(i), []byte("value")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rest := filepath.Join(dir, "rest")
+	if err := os.WriteFile(rest, make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	big := []byte(strings.Repeat("v", 8<<10))
+	refused := 0
+	for i := range 40 {
+		if err := j.Put(fmt.Sprint("big", i), big); errors.Is(err, syscall.ENOSPC) {
+			refused++
+		}
+	}
+	if refused < 20 {
+		t.Errorf("%d of 40 large records were refused", refused)
+	}
+	for i := range 10 {
+		if err := j.Delete(fmt.Sprint(i)); err != nil {
+			t.Fatalf("on a full disk: %v", err)
+		}
+		if err := j.Put(fmt.Sprint(10+i), []byte("end")); err != nil {
+			t.Fatalf("on a full disk: %v", err)
+		}
+	}
+	if err := os.Remove(rest); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Put("again", []byte("value")); err != nil {
+		t.Errorf("with room: %v", err)
+	}
+}
+
 func FuzzOpen(f *testing.F) {
 	frame := record{opPut, "key", []byte("value")}.encode(nil)
 	f.Add(frame)

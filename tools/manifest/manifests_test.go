@@ -123,8 +123,12 @@ func TestExamples(t *testing.T) {
 	have := schemas(t)
 	networks := map[string]bool{}
 	var asked []string
-	for _, o := range read(t, "examples") {
+	for _, o := range append(read(t, "examples"), read(t, "..", "docs", "examples")...) {
 		switch o.GetKind() {
+		case "IPPool":
+			if err := have["IPPool"].Check(&o, nil); err != nil {
+				t.Errorf("%s: %v", key(o), err)
+			}
 		case "Network":
 			networks[o.GetName()] = true
 			if err := have["Network"].Check(&o, nil); err != nil {

@@ -9,7 +9,9 @@ import (
 type Check struct {
 	// Code is TSU and four digits. The first digit is the room: 1 nodes and
 	// agents, 2 installation, 3 networks, 4 Pods, 5 addresses, 6 the inside of
-	// a node. A code is never used for something else.
+	// a node, 7 what stands around tsunagu: Cluster API and its autoscaler
+	// (70), scheduling (72), other plugins (73), the control plane (74),
+	// routes (75). A code is never used for something else.
 	Code string
 	// Title is the finding in a few words.
 	Title string
@@ -24,7 +26,7 @@ type Check struct {
 
 // Checks lists every check by code.
 func Checks() []Check {
-	return []Check{
+	return slices.Concat([]Check{
 		agentMissing, agentNotReady, mixedVersions, agentSilent,
 		noPodCIDR, overlappingPodCIDRs, noInternalIP,
 		crdMissing, crdOutdated, controllerDown, webhookSilent, webhookDistrusted,
@@ -34,7 +36,7 @@ func Checks() []Check {
 		poolNearlyFull, poolFull, overlappingPools, orphanedBlock, duplicateAddress, gatewayGivenOut, leakedAddress, badPool,
 		uncoveredAddress, strayAddress, strangersAddress,
 		otherCNI, noServiceProxy, reversePathFilter,
-	}
+	}, machineChecks(), aroundChecks())
 }
 
 // Report is the outcome of a run.

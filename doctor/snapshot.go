@@ -9,9 +9,11 @@ import (
 	admissionregv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	crdv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
+	"github.com/tsunagu-net/tsunagu/doctor/scaleup"
 )
 
 // Part is one list of a Snapshot, by the name of the API resource.
@@ -34,6 +36,12 @@ const (
 	Webhooks    Part = "validatingwebhookconfigurations"
 	Secrets     Part = "secrets"
 	Reports     Part = "agents' reports"
+	Machines    Part = "machinedeployments.cluster.x-k8s.io"
+	Services    Part = "services"
+	Policies    Part = "networkpolicies"
+	Texts       Part = "logs and files"
+	// Lines are read when either of Events and Texts is.
+	Lines Part = "events or logs"
 )
 
 // Snapshot is what was read of a cluster at one time. A list is complete, or
@@ -57,6 +65,20 @@ type Snapshot struct {
 	Webhooks     []admissionregv1.ValidatingWebhookConfiguration
 	Certificates []Certificate
 
+	// ScaleUp is what Cluster Autoscaler and Cluster API go by; nil without
+	// either. ClusterAPI is the version that runs, zero when it is not known,
+	// and Autoscaled tells that a Cluster Autoscaler was found.
+	ScaleUp    *scaleup.Cluster
+	ClusterAPI scaleup.Version
+	Autoscaled bool
+	// ScaleEvents are the autoscaler's verdicts on Pods.
+	ScaleEvents []corev1.Event
+	Services    []corev1.Service
+	Policies    []networkingv1.NetworkPolicy
+	// Texts are logs of those that networks depend on, and files that are no
+	// objects.
+	Texts []Text
+
 	// Reports are what agents say of their nodes, by node name. An agent that
 	// could not be asked is absent.
 	Reports map[string]AgentReport
@@ -64,7 +86,12 @@ type Snapshot struct {
 	Silent map[string]string
 	// Unread are the parts that could not be read, and why.
 	Unread map[Part]string
+
+	inspected *inspection
 }
+
+// Text is a log or a file: where it is from, and what it says.
+type Text struct{ Name, Text string }
 
 // Certificate is what a webhook is known by, in PEM.
 type Certificate struct {
@@ -104,6 +131,9 @@ func (s *Snapshot) lacks(needs []Part) string {
 	for _, part := range needs {
 		if why, ok := s.Unread[part]; ok {
 			return fmt.Sprintf("reading %s: %s", part, why)
+		}
+		if why, ok := s.Unread[Events]; ok && part == Lines && len(s.Texts) == 0 {
+			return fmt.Sprintf("reading %s: %s", Events, why)
 		}
 		if part == Reports && len(s.Reports) == 0 {
 			return "no agent reported the state of its node"

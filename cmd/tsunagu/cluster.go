@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -114,10 +115,20 @@ func judged(raw *snapshot.Snapshot) *doctor.Snapshot {
 		Blocks:      raw.Blocks,
 		Addresses:   raw.Addresses,
 		Webhooks:    raw.Webhooks,
+		Services:    raw.Services,
+		Policies:    raw.NetworkPolicies,
 		Unread:      map[doctor.Part]string{},
 	}
 	for _, secret := range raw.Secrets {
 		s.Certificates = append(s.Certificates, doctor.Certificate{Namespace: secret.Namespace, Name: secret.Name, Serving: secret.Data.Serving})
+	}
+	for _, e := range append(slices.Clone(raw.Events), raw.ScaleEvents...) {
+		if e.Reason == "NotTriggerScaleUp" {
+			s.ScaleEvents = append(s.ScaleEvents, e)
+		}
+	}
+	for _, text := range raw.Texts {
+		s.Texts = append(s.Texts, doctor.Text(text))
 	}
 	for resource, why := range raw.Unread {
 		s.Unread[doctor.Part(resource)] = why

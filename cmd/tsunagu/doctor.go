@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tsunagu-net/tsunagu/doctor"
+	"github.com/tsunagu-net/tsunagu/kube/snapshot"
 )
 
 // checkView is what `doctor --list -o json` prints of a check.
@@ -18,11 +20,15 @@ type checkView struct {
 }
 
 func (a *app) doctor() *cobra.Command {
-	list := false
+	var list bool
+	var files []string
 	c := &cobra.Command{
-		Use:   "doctor [CODE...]",
+		Use:   "doctor [CODE...] [FILE|DIRECTORY...]",
 		Short: "says what is wrong, what it breaks and what to do",
 		Long: `doctor reads the cluster once and makes every check over what it read, or only those of the named codes.
+
+Of files and directories (named, or with --file) it reads what kubectl get -o yaml or json wrote, manifests, and logs, also packed (.gz);
+what it cannot read it names, and goes on.
 
 Exit code: 0 nothing found, or only remarks (info); 1 an error was found; 4 warnings and no error.`,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -32,7 +38,8 @@ Exit code: 0 nothing found, or only remarks (info); 1 an error was found; 4 warn
 			}
 			return codes, cobra.ShellCompDirectiveNoFileComp
 		},
-		RunE: func(c *cobra.Command, codes []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			codes, named := split(args)
 			checks, err := choose(codes)
 			if err != nil {
 				return err
@@ -40,13 +47,13 @@ Exit code: 0 nothing found, or only remarks (info); 1 an error was found; 4 warn
 			if list {
 				return a.listChecks(checks)
 			}
-			s, reader, err := a.cluster.snapshot(c.Context(), a.terminal)
+			s, passed, err := a.patient(c.Context(), append(files, named...))
 			if err != nil {
 				return err
 			}
-			a.askAgents(c.Context(), reader, s)
-			report := doctor.Run(s, checks)
-			if err := a.show(a.format, report, func(w io.Writer) { printReport(w, a.terminal, report) }); err != nil {
+			report := reportView{Report: doctor.Run(s, checks), Passed: passed}
+			a.terminal.mentionFiles(passed)
+			if err := a.show(a.format, report, func(w io.Writer) { printReport(w, a.terminal, report.Report) }); err != nil {
 				return err
 			}
 			switch report.Worst() {
@@ -59,8 +66,29 @@ Exit code: 0 nothing found, or only remarks (info); 1 an error was found; 4 warn
 		},
 	}
 	c.Flags().BoolVar(&list, "list", false, "explain the checks instead of making them")
+	c.Flags().StringSliceVarP(&files, "file", "f", nil, "look at these files and directories instead of the cluster; may be given again")
 	c.AddCommand(a.scaleUp())
 	return c
+}
+
+// reportView is what `doctor -o json` prints.
+type reportView struct {
+	doctor.Report
+	// Passed are the files that could not be read, or not whole.
+	Passed []snapshot.Passed `json:"passed,omitempty"`
+}
+
+// patient is who is looked at: the cluster, or files.
+func (a *app) patient(ctx context.Context, files []string) (*doctor.Snapshot, []snapshot.Passed, error) {
+	if len(files) > 0 {
+		return a.fromFiles(files)
+	}
+	s, reader, err := a.cluster.snapshot(ctx, a.terminal)
+	if err != nil {
+		return nil, nil, err
+	}
+	a.askAgents(ctx, reader, s)
+	return s, nil, a.around(ctx, reader, s)
 }
 
 // choose returns the checks of the named codes, all without a name.

@@ -76,21 +76,15 @@ func (a *app) machines(ctx context.Context, f scaleUpFlags) (*scaleup.Cluster, *
 	if err != nil {
 		return nil, nil, err
 	}
-	world := &scaleup.Cluster{Nodes: here.Nodes, Pods: here.Pods, Machines: there.Machines, Templates: there.MachineTemplates, Autoscaler: autoscalerOf(here, there)}
+	world, err := machineWorld(here, there)
+	if err != nil {
+		return nil, nil, &problem{exitFailed, err, ""}
+	}
 	if f.version != "" {
 		if world.Autoscaler.Version, err = scaleup.ParseVersion(f.version); err != nil {
 			return nil, nil, usage("such as --autoscaler-version 1.32.1", "%v", err)
 		}
 		world.Autoscaler.Assumed = false
-	}
-	for i := range there.MachineGroups {
-		if o := &there.MachineGroups[i]; o.GetKind() != "MachineSet" || !ownedByDeployment(o.GetOwnerReferences()) {
-			g, err := scaleup.ParseGroup(o)
-			if err != nil {
-				return nil, nil, &problem{exitFailed, err, ""}
-			}
-			world.Groups = append(world.Groups, g)
-		}
 	}
 	if len(world.Groups) == 0 {
 		why := there.Unread[snapshot.MachineDeployments]
@@ -100,6 +94,25 @@ func (a *app) machines(ctx context.Context, f scaleUpFlags) (*scaleup.Cluster, *
 		return nil, nil, notFound("when the Machines are in another cluster: --management-kubeconfig", "no MachineDeployment could be read: %s", why)
 	}
 	return world, here, nil
+}
+
+// machineWorld is what the autoscaler goes by; groups that cannot be read are left out, and the first is the error.
+func machineWorld(here, there *snapshot.Snapshot) (*scaleup.Cluster, error) {
+	world := &scaleup.Cluster{Nodes: here.Nodes, Pods: here.Pods, Machines: there.Machines, Templates: there.MachineTemplates, Autoscaler: autoscalerOf(here, there)}
+	var wrong error
+	for i := range there.MachineGroups {
+		o := &there.MachineGroups[i]
+		if o.GetKind() == "MachineSet" && ownedByDeployment(o.GetOwnerReferences()) {
+			continue
+		}
+		g, err := scaleup.ParseGroup(o)
+		if err != nil {
+			wrong = err
+			continue
+		}
+		world.Groups = append(world.Groups, g)
+	}
+	return world, wrong
 }
 
 // machineObjects are the objects of the cluster that has the Pods, and of the one that has the Machines.
@@ -128,15 +141,7 @@ func (a *app) machineObjects(ctx context.Context, f scaleUpFlags) (here, there *
 	if there, err = reader.Snapshot(ctx, progress, "deployments", snapshot.MachineDeployments, snapshot.MachineSets, snapshot.MachinePools, snapshot.Machines); err != nil {
 		return nil, nil, err
 	}
-	for i := range there.MachineGroups {
-		g, err := scaleup.ParseGroup(&there.MachineGroups[i])
-		if err != nil || g.Infra.Name == "" || g.Infra.Group == "" {
-			continue
-		}
-		if t, err := reader.Template(ctx, g.Infra.Group, g.Infra.Kind, g.Infra.Namespace, g.Infra.Name); err == nil {
-			there.MachineTemplates = append(there.MachineTemplates, *t)
-		}
-	}
+	readTemplates(ctx, reader, there)
 	return here, there, nil
 }
 
@@ -178,13 +183,25 @@ func ownedByDeployment(owners []metav1.OwnerReference) bool {
 // autoscalerOf finds the Deployment that runs Cluster Autoscaler for Cluster API.
 func autoscalerOf(clusters ...*snapshot.Snapshot) scaleup.Autoscaler {
 	for _, s := range clusters {
-		for i := range s.Deployments {
-			if a, ok := autoscalerIn(&s.Deployments[i]); ok {
-				return a
-			}
+		if a, _, ok := findAutoscaler(s); ok {
+			return a
 		}
 	}
 	return scaleup.Autoscaler{Version: scaleup.Newest, Assumed: true}
+}
+
+// findAutoscaler finds it in one cluster, and the account that it runs as.
+func findAutoscaler(s *snapshot.Snapshot) (scaleup.Autoscaler, scaleup.Account, bool) {
+	for i := range s.Deployments {
+		if a, ok := autoscalerIn(&s.Deployments[i]); ok {
+			who := scaleup.Account{Namespace: s.Deployments[i].Namespace, Name: s.Deployments[i].Spec.Template.Spec.ServiceAccountName}
+			if who.Name == "" {
+				who.Name = "default"
+			}
+			return a, who, true
+		}
+	}
+	return scaleup.Autoscaler{}, scaleup.Account{}, false
 }
 
 func autoscalerIn(d *appsv1.Deployment) (a scaleup.Autoscaler, ok bool) {

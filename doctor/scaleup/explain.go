@@ -91,29 +91,14 @@ func waits(pod *corev1.Pod) (problems []Problem) {
 
 // judge makes the verdict on one group; stops tells that the autoscaler stops for all of them.
 func (c *Cluster) judge(g Group, pod *corev1.Pod, v Version) (one GroupVerdict, stops bool) {
-	one = GroupVerdict{Group: g.String(), Replicas: g.Replicas, Problems: []Problem{}}
-	one.Problems = append(one.Problems, Autoscaler{Version: v, Args: c.Autoscaler.Args}.discovered(g)...)
-	excluded := len(one.Problems) > 0
-	b := readBounds(g, v)
-	one.Min, one.Max = b.min, b.max
-	one.Problems = append(one.Problems, b.problems...)
-	one.Problems = append(one.Problems, c.denied(g)...)
-	p := c.imagine(g, v)
-	one.Problems = append(one.Problems, p.problems...)
-	one.Seen = p.node != nil
-	for _, problem := range one.Problems {
-		if problem.drops() {
-			one.Seen = false
-		}
-		stops = stops || problem.Effect == StopsAll && !excluded
-	}
+	one, p, stops := c.examine(g, v)
 	if p.node == nil {
 		return one, stops
 	}
 	one.Node = &NodeView{Source: p.source, Of: p.of, Labels: p.node.Labels, Taints: p.node.Spec.Taints, Capacity: p.node.Status.Allocatable}
 	one.Problems = append(one.Problems, c.fits(pod, g, p)...)
-	if b.max > 0 && g.Replicas >= b.max {
-		one.Problems = append(one.Problems, Problem{CodeFull, Keeps, keyMax, g.Annotations[keyMax], fmt.Sprintf("the group has %d of at most %d nodes", g.Replicas, b.max), "raise max-size"})
+	if one.Max > 0 && g.Replicas >= one.Max {
+		one.Problems = append(one.Problems, Problem{CodeFull, Keeps, keyMax, g.Annotations[keyMax], fmt.Sprintf("the group has %d of at most %d nodes", g.Replicas, one.Max), "raise max-size"})
 	}
 	one.Fits = true
 	for _, problem := range one.Problems {
@@ -122,6 +107,27 @@ func (c *Cluster) judge(g Group, pod *corev1.Pod, v Version) (one GroupVerdict, 
 		}
 	}
 	return one, stops
+}
+
+// examine says what is wrong with a group for whatever Pod, and what a new node of it is imagined to be.
+func (c *Cluster) examine(g Group, v Version) (one GroupVerdict, p picture, stops bool) {
+	one = GroupVerdict{Group: g.String(), Replicas: g.Replicas, Problems: []Problem{}}
+	one.Problems = append(one.Problems, Autoscaler{Version: v, Args: c.Autoscaler.Args}.discovered(g)...)
+	excluded := len(one.Problems) > 0
+	b := readBounds(g, v)
+	one.Min, one.Max = b.min, b.max
+	one.Problems = append(one.Problems, b.problems...)
+	one.Problems = append(one.Problems, c.denied(g)...)
+	p = c.imagine(g, v)
+	one.Problems = append(one.Problems, p.problems...)
+	one.Seen = p.node != nil
+	for _, problem := range one.Problems {
+		if problem.drops() {
+			one.Seen = false
+		}
+		stops = stops || problem.Effect == StopsAll && !excluded
+	}
+	return one, p, stops
 }
 
 // denied tells of rights on the infrastructure template that the autoscaler lacks: it then waits for ever for a list that never comes.

@@ -37,12 +37,17 @@ func FromDump(raw []byte) (*Snapshot, error) {
 	if d.objects == 0 && len(d.seen) == 0 {
 		return nil, errors.New("there is no Kubernetes object in it")
 	}
-	for resource := range d.lists {
-		if !d.seen[resource] {
+	d.unread(s)
+	return s, nil
+}
+
+// unread notes which parts are not there.
+func (d *dump) unread(s *Snapshot) {
+	for resource, l := range d.lists {
+		if !d.seen[resource] && !l.live {
 			s.Unread[resource] = "not in the file"
 		}
 	}
-	return s, nil
 }
 
 // dump is one FromDump.
@@ -129,7 +134,7 @@ func (d *dump) note(h head) string {
 		group = ""
 	}
 	for resource, l := range d.lists {
-		if (l.kind == h.Kind || l.suffix && strings.HasSuffix(h.Kind, l.kind)) && l.group() == group {
+		if !l.live && (l.kind == h.Kind || l.suffix && strings.HasSuffix(h.Kind, l.kind)) && l.group() == group {
 			d.seen[resource] = true
 			return resource
 		}

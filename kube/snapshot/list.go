@@ -19,6 +19,8 @@ type list struct {
 	suffix bool
 	// foreign lists are read only when they are named.
 	foreign bool
+	// live lists are another view of a list that files have whole.
+	live bool
 	// add takes one object; reset forgets all that were taken.
 	add   func(raw json.RawMessage) error
 	reset func()
@@ -57,6 +59,13 @@ func (s *Snapshot) lists() map[string]list {
 		WhereaboutsReservations: into(whereaboutsPath+"overlappingrangeipreservations", "OverlappingRangeIPReservation", &s.WhereaboutsReservations),
 		WhereaboutsSlices:       into(whereaboutsPath+"nodeslicepools", "NodeSlicePool", &s.WhereaboutsSlices),
 	} {
+		l.foreign = true
+		all[resource] = l
+	}
+	verdicts := into("/api/v1/events", "Event", &s.ScaleEvents)
+	verdicts.fieldSelector, verdicts.foreign, verdicts.live = "reason=NotTriggerScaleUp", true, true
+	all[ScaleEvents] = verdicts
+	for resource, l := range s.moreLists() {
 		l.foreign = true
 		all[resource] = l
 	}

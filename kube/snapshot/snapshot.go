@@ -13,6 +13,8 @@ import (
 	admissionregv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	crdv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -54,6 +56,17 @@ type Snapshot struct {
 	MachineGroups    []unstructured.Unstructured
 	Machines         []unstructured.Unstructured
 	MachineTemplates []unstructured.Unstructured
+	// ScaleEvents are what Cluster Autoscaler says of Pods; read when named only.
+	ScaleEvents []corev1.Event
+	// Who may do what, Services and NetworkPolicies; read when named only.
+	Roles               []rbacv1.Role
+	ClusterRoles        []rbacv1.ClusterRole
+	RoleBindings        []rbacv1.RoleBinding
+	ClusterRoleBindings []rbacv1.ClusterRoleBinding
+	Services            []corev1.Service
+	NetworkPolicies     []networkingv1.NetworkPolicy
+	// Texts are logs and configuration files.
+	Texts []Text
 	// Unread says why a resource could not be listed: not permitted, or not
 	// known to the API server.
 	Unread map[string]string
@@ -156,7 +169,7 @@ func explain(err error) (why string, fatal bool) {
 	case apierrors.IsForbidden(err):
 		return "not permitted", false
 	case apierrors.IsNotFound(err):
-		return "the API server does not know this resource", false
+		return Unknown, false
 	case apierrors.IsUnauthorized(err):
 		return "", true
 	case errors.As(err, &status):
@@ -164,6 +177,9 @@ func explain(err error) (why string, fatal bool) {
 	}
 	return "", true
 }
+
+// Unknown is why a list of something that is not installed was not read.
+const Unknown = "the API server does not know this resource"
 
 const (
 	// pageSize is how many objects one request lists.

@@ -1,0 +1,4 @@
+package doctor
+
+// aroundChecks are those about what stands beside tsunagu.
+func aroundChecks() []Check { return nil }

@@ -97,8 +97,17 @@ func (m *Machine) request(now Instant) {
 	m.role = requesting
 	m.seen++
 	m.me = attempt{epoch: m.seen, round: m.me.round, sent: map[uint64]Instant{}, valid: map[ID]Instant{}, giveUp: now.Add(2 * m.Timing.Beat)}
-	m.beat(now, m.Timing.Beat/4)
+	m.beat(now, m.again(now))
 	m.win(now)
+}
+
+// again is how soon a request is repeated. Where the former owner wished it, only
+// loss or disorder of datagrams can have kept it from being granted.
+func (m *Machine) again(now Instant) time.Duration {
+	if now < m.heir {
+		return m.Timing.Beat / 16
+	}
+	return m.Timing.Beat / 4
 }
 
 // pursue repeats a request that has no majority yet, for a while.
@@ -108,7 +117,7 @@ func (m *Machine) pursue(now Instant) {
 		return
 	}
 	if now >= m.me.again {
-		m.beat(now, m.Timing.Beat/4)
+		m.beat(now, m.again(now))
 		m.win(now)
 	}
 }
@@ -191,6 +200,15 @@ func (m *Machine) letGo(now Instant, heir ID) {
 	m.role = follower
 	release := Message{From: Holder{m.Self, m.Start}, Epoch: m.me.epoch, Heir: heir}
 	m.released(now, release)
-	m.sendAll(Release, func(x *Message) { x.Epoch, x.Heir = m.me.epoch, heir })
+	// The heir asks at once: it hears of it last, when the others know.
+	say := func(x *Message) { x.Epoch, x.Heir = m.me.epoch, heir }
+	for _, id := range m.Members.All() {
+		if id != m.Self && id != heir {
+			m.send(Release, id, say)
+		}
+	}
+	if heir != "" {
+		m.send(Release, heir, say)
+	}
 	m.me = attempt{epoch: m.me.epoch, round: m.me.round}
 }

@@ -20,7 +20,7 @@ const (
 // at once, and again because a frame may be lost and a switch may not be ready;
 // then every so often, for switches that forget.
 var (
-	bursts  = []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second}
+	bursts  = []time.Duration{0, 5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second}
 	refrain = 30 * time.Second
 )
 

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
@@ -126,11 +125,12 @@ func (f *Fence) Dropped() (in, out uint64, err error) {
 // Attach guards an interface, before any other program there. What a former
 // process attached goes only then, so there is no moment without a fence.
 func (f *Fence) Attach(ifindex int) error {
+	h := findHook()
 	for _, x := range []struct {
 		program *ebpf.Program
 		where   ebpf.AttachType
 	}{{f.in, ebpf.AttachTCXIngress}, {f.out, ebpf.AttachTCXEgress}} {
-		former, err := attached(ifindex, x.where)
+		former, err := attached(h, ifindex, x.where)
 		if err != nil {
 			return err
 		}
@@ -141,12 +141,8 @@ func (f *Fence) Attach(ifindex int) error {
 		if slices.Contains(former, mine) {
 			continue
 		}
-		err = link.RawAttachProgram(link.RawAttachProgramOptions{Target: ifindex, Program: x.program, Attach: x.where, Anchor: link.Head()})
-		if err != nil {
+		if err := h.attach(ifindex, x.where, x.program, former); err != nil {
 			return fmt.Errorf("attach the fence to interface %d: %w", ifindex, err)
-		}
-		if err := detach(ifindex, x.where, former); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -155,21 +151,22 @@ func (f *Fence) Attach(ifindex int) error {
 // Remove takes the fence of this or a former process off an interface. Nothing
 // is guarded there any more.
 func Remove(ifindex int) error {
+	h := findHook()
 	for _, where := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
-		ids, err := attached(ifindex, where)
+		ids, err := attached(h, ifindex, where)
 		if err != nil {
 			return err
 		}
-		if err := detach(ifindex, where, ids); err != nil {
-			return err
+		if err := h.detach(ifindex, where, ids); err != nil && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("take the fence off interface %d: %w", ifindex, err)
 		}
 	}
 	return nil
 }
 
 // attached finds our programs by their names.
-func attached(ifindex int, where ebpf.AttachType) ([]ebpf.ProgramID, error) {
-	found, err := link.QueryPrograms(link.QueryOptions{Target: ifindex, Attach: where})
+func attached(h hook, ifindex int, where ebpf.AttachType) ([]ebpf.ProgramID, error) {
+	found, err := h.list(ifindex, where)
 	if errors.Is(err, unix.ENODEV) {
 		return nil, nil // and its programs with it
 	}
@@ -177,43 +174,25 @@ func attached(ifindex int, where ebpf.AttachType) ([]ebpf.ProgramID, error) {
 		return nil, fmt.Errorf("list the programs of interface %d: %w", ifindex, err)
 	}
 	var ours []ebpf.ProgramID
-	for _, x := range found.Programs {
-		p, err := ebpf.NewProgramFromID(x.ID)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look at program %d of interface %d: %w", x.ID, ifindex, err)
-		}
-		info, err := p.Info()
-		p.Close()
-		if err != nil {
-			return nil, fmt.Errorf("look at program %d of interface %d: %w", x.ID, ifindex, err)
-		}
-		// The kernel keeps the first 15 bytes of a name.
-		if strings.HasPrefix(info.Name, "tsu_fence_") {
-			ours = append(ours, x.ID)
-		}
-	}
-	return ours, nil
-}
-
-func detach(ifindex int, where ebpf.AttachType, ids []ebpf.ProgramID) error {
-	for _, id := range ids {
+	for _, id := range found {
 		p, err := ebpf.NewProgramFromID(id)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("find program %d of interface %d: %w", id, ifindex, err)
+			return nil, fmt.Errorf("look at program %d of interface %d: %w", id, ifindex, err)
 		}
-		err = link.RawDetachProgram(link.RawDetachProgramOptions{Target: ifindex, Program: p, Attach: where})
+		info, err := p.Info()
 		p.Close()
-		if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
-			return fmt.Errorf("take program %d off interface %d: %w", id, ifindex, err)
+		if err != nil {
+			return nil, fmt.Errorf("look at program %d of interface %d: %w", id, ifindex, err)
+		}
+		// The kernel keeps the first 15 bytes of a name.
+		if strings.HasPrefix(info.Name, "tsu_fence_") {
+			ours = append(ours, id)
 		}
 	}
-	return nil
+	return ours, nil
 }
 
 func programID(p *ebpf.Program) (ebpf.ProgramID, error) {

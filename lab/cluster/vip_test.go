@@ -56,6 +56,7 @@ func TestControlPlaneAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Each control plane that has the address goes once; a majority is left each time.
+	c.manifestsAreTaken(ctx, t, client)
 	for range 2 {
 		had := ""
 		if err := await(ctx, time.Minute, func() error {
@@ -85,6 +86,7 @@ func TestControlPlaneAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	c.coldStarts(ctx, t, client)
 }
 
 // longestSilence lists nodes all the time while something happens.

@@ -95,7 +95,7 @@ func Judge(f Facts) (all []Finding) {
 		say("warning", "remove it when tsunagu-vip takes over: two programs would claim one address", "%s", o)
 	}
 	if f.NoFence != "" {
-		say("error", "use Linux 6.6 or newer, and give the process NET_ADMIN, NET_RAW, BPF and SYS_ADMIN", "the kernel does not hold the fence: %s", f.NoFence)
+		say("error", "use Linux 5.8 or newer, and give the process NET_ADMIN, NET_RAW, BPF and SYS_ADMIN", "the kernel does not hold the fence: %s", f.NoFence)
 	}
 	return all
 }

@@ -13,16 +13,19 @@ import (
 type event struct {
 	name, what string
 	happen     func(r *round, w *viptest.Watch, owner *viptest.Node) error
+	// serves tells that every node has an API server, which both sides watch; what is measured is its answers, not the node's.
+	serves bool
 }
 
 func events() []event {
 	return []event{
-		{"cut", "the owner's port of the switch is taken out, and put back after a new owner answers", cut},
-		{"mute", "what the owner sends to its peers is lost; it hears them, and clients", mute},
-		{"kill", "SIGKILL, not started again", kill},
-		{"stop", "SIGSTOP, SIGCONT after five seconds", stop},
-		{"handover", "SIGTERM", handover},
-		{"reboot", "cut off and killed at once, then started again", reboot},
+		{name: "cut", what: "the owner's port of the switch is taken out, and put back after a new owner answers", happen: cut},
+		{name: "mute", what: "what the owner sends to its peers is lost; it hears them, and clients", happen: mute},
+		{name: "kill", what: "SIGKILL, not started again", happen: kill},
+		{name: "stop", what: "SIGSTOP, SIGCONT after five seconds", happen: stop},
+		{name: "handover", what: "SIGTERM", happen: handover},
+		{name: "reboot", what: "cut off and killed at once, then started again", happen: reboot},
+		{name: "api", what: "the owner's API server is killed; keepalived asks it once a second, as its documentation has it", happen: loseAPI, serves: true},
 	}
 }
 
@@ -125,5 +128,17 @@ func reboot(r *round, w *viptest.Watch, owner *viptest.Node) error {
 		return err
 	}
 	time.Sleep(2 * after)
+	return nil
+}
+
+func loseAPI(r *round, _ *viptest.Watch, owner *viptest.Node) error {
+	c := r.site.Call(viptest.VIP4)
+	defer c.Stop()
+	time.Sleep(after)
+	mark := c.Mark()
+	r.servers[owner].Kill()
+	c.Answered(mark, owner.Name, patience)
+	time.Sleep(after)
+	r.called = c.Gap(mark)
 	return nil
 }

@@ -23,6 +23,8 @@ type round struct {
 	log     *bytes.Buffer
 	site    *viptest.Site
 	procs   map[*viptest.Node]*viptest.Process
+	servers map[*viptest.Node]*viptest.APIServer // nil when the event is about no API server
+	called  time.Duration                        // for how long no API server answered at the address
 }
 
 // outcome is what was seen of it, in milliseconds.
@@ -88,7 +90,16 @@ func once(o options, s side, e event) (x outcome, err error) {
 			p.Stop()
 		}
 	}()
+	if e.serves {
+		r.servers = map[*viptest.Node]*viptest.APIServer{}
+	}
 	for _, n := range r.site.Nodes {
+		if e.serves {
+			if r.servers[n], err = n.Serve(); err != nil {
+				return x, err
+			}
+			defer r.servers[n].Kill()
+		}
 		if err := r.start(n); err != nil {
 			return x, err
 		}
@@ -111,6 +122,9 @@ func once(o options, s side, e event) (x outcome, err error) {
 		return x, err
 	}
 	gap, at := w.GapAt(mark)
+	if e.serves {
+		gap, at = r.called, 0
+	}
 	return outcome{Gap: ms(gap), At: ms(at), Both: ms(w.Both())}, nil
 }
 

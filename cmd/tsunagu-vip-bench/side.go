@@ -47,8 +47,12 @@ func tsunagu(timing string) func(*round, *viptest.Node, int) (*viptest.Process, 
 		for _, p := range r.site.Nodes {
 			peers = append(peers, p.IP.String())
 		}
+		health := "none"
+		if r.servers != nil {
+			health = "https://127.0.0.1:6443/readyz"
+		}
 		return n.Start(r.log, nil, r.program, "--address", viptest.VIP4.String(), "--peers", strings.Join(peers, ","), "--key-file", key, "--timing", timing,
-			"--state-dir", filepath.Join(r.dir, n.Name, "state"), "--run-dir", filepath.Join(r.dir, n.Name, "run"), "--health", "none")
+			"--state-dir", filepath.Join(r.dir, n.Name, "state"), "--run-dir", filepath.Join(r.dir, n.Name, "run"), "--health", health)
 	}
 }
 
@@ -56,9 +60,20 @@ func tsunagu(timing string) func(*round, *viptest.Node, int) (*viptest.Process, 
 func keepalived(advert string) func(*round, *viptest.Node, int) (*viptest.Process, error) {
 	return func(r *round, n *viptest.Node, i int) (*viptest.Process, error) {
 		conf := filepath.Join(r.dir, n.Name+".conf")
+		script, track := "", ""
+		if r.servers != nil {
+			script = `vrrp_script api {
+ script "/usr/bin/curl -sfk --max-time 1 https://127.0.0.1:6443/readyz -o /dev/null"
+ interval 1
+ fall 2
+ user root
+}
+`
+			track = " track_script { api }\n"
+		}
 		text := fmt.Sprintf(`global_defs { router_id %s
  vrrp_version 3 }
-vrrp_instance v {
+%svrrp_instance v {
  state BACKUP
  interface eth0
  virtual_router_id 51
@@ -66,8 +81,8 @@ vrrp_instance v {
  advert_int %s
  nopreempt
  virtual_ipaddress { %s/32 dev eth0 }
-}
-`, n.Name, 120-10*i, advert, viptest.VIP4)
+%s}
+`, n.Name, script, 120-10*i, advert, viptest.VIP4, track)
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			return nil, err
 		}

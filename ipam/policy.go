@@ -109,8 +109,8 @@ func ParseRetention(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// quota is the most addresses that a namespace may hold, or false.
-func (p Policy) quota(namespace string) (int, bool) {
+// Quota is the most addresses that Pods of a namespace may hold, or false.
+func (p Policy) Quota(namespace string) (int, bool) {
 	n, ok := p.Quotas[namespace]
 	if !ok {
 		n, ok = p.Quotas[""]

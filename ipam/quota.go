@@ -57,7 +57,7 @@ func newTokens(p *Pool, namespace string, most int) Pool {
 // tokens is the pool of the tokens that an address of p costs a namespace, nil
 // if none. Called with mu held.
 func (a *Allocator) tokens(p *Pool, namespace string) *Pool {
-	most, ok := p.quota(namespace)
+	most, ok := p.Quota(namespace)
 	if !ok || namespace == "" || p.Local {
 		return nil
 	}
@@ -97,7 +97,7 @@ func (a *Allocator) obtainToken(ctx context.Context, owner Owner, requests []req
 		}
 	}
 	a.mu.Unlock()
-	most, _ := p.quota(owner.Namespace)
+	most, _ := p.Quota(owner.Namespace)
 	if len(t.spans) == 0 {
 		return slot{}, exceeded(p, owner.Namespace, most, 0, "")
 	}

@@ -222,3 +222,29 @@ func TestQuotaCountsWhatWasHeldBefore(t *testing.T) {
 		}
 	})
 }
+
+// A claim costs a token while a Pod uses it, and none while it is idle. It comes
+// back when there is a token again, with the address that it kept.
+func TestIdleClaimsCostNothingOfAQuota(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := iptest.NewStore()
+		m := newMachine(t, store, 1, 1)
+		p := limited("10.1.2.0/28", 1)
+		first := member("web-0")
+		at := m.take(first, claiming(sts("web-0", "u1"), anyOf(p)))
+		other := nobody("other")
+		m.refuses(other, anyOf(p), ipam.QuotaExceeded)
+		m.free(first)
+		time.Sleep(2 * time.Second)
+		if got := m.take(other, anyOf(p)); got == at {
+			t.Errorf("%s is the claim's and was given to another", got)
+		}
+		second := member("web-0")
+		m.refuses(second, claiming(sts("web-0", "u1"), anyOf(p)), ipam.QuotaExceeded)
+		m.free(other)
+		time.Sleep(2 * time.Second)
+		if got := m.take(second, claiming(sts("web-0", "u1"), anyOf(p))); got != at {
+			t.Errorf("the claim had %s, has %s", at, got)
+		}
+	})
+}

@@ -43,6 +43,13 @@ func (r *claims) bind(ctx context.Context, claim *v1alpha1.IPClaim) (again time.
 			continue
 		}
 		p, _ := w.From(w.Static)
+		if full, err := r.keepsEnough(ctx, c.Namespace, p); err != nil {
+			return 0, err
+		} else if full {
+			r.log.Info("an address that a claim wants is left to its Pod: claims of the namespace keep as many of the pool as its quota", "claim", c.Namespace+"/"+c.Name, "address", w.Static, "pool", p.Name)
+			again = bindAgain
+			continue
+		}
 		_, _, err := ipam.Keep(ctx, r.book, ipam.Address{Domain: p.Domain, Address: w.Static, Pool: p.Name, Claim: c.Ref()})
 		if err != nil {
 			r.log.Info("an address that a claim wants cannot be bound yet", "claim", c.Namespace+"/"+c.Name, "address", w.Static, "err", err)
@@ -68,4 +75,27 @@ func (r *claims) bind(ctx context.Context, claim *v1alpha1.IPClaim) (again time.
 		return 0, client.IgnoreNotFound(fmt.Errorf("write what IPClaim %s/%s has: %w", c.Namespace, c.Name, err))
 	}
 	return again, nil
+}
+
+// keepsEnough tells whether the claims of a namespace keep as many addresses of
+// a pool as its quota permits Pods: claims cost no token while no Pod uses them,
+// so nobody may write down more of them than that and have them bound.
+func (r *claims) keepsEnough(ctx context.Context, namespace string, p ipam.Pool) (bool, error) {
+	most, limited := p.Quota(namespace)
+	if !limited {
+		return false, nil
+	}
+	var all v1alpha1.IPClaimList
+	if err := r.live.List(ctx, &all, client.InNamespace(namespace)); err != nil {
+		return false, fmt.Errorf("count what IPClaims of namespace %s keep: %w", namespace, err)
+	}
+	n := 0
+	for _, claim := range all.Items {
+		for _, a := range claim.Status.Addresses {
+			if a.Pool == p.Name && a.Domain == p.Domain {
+				n++
+			}
+		}
+	}
+	return n >= most, nil
 }

@@ -43,6 +43,8 @@ type Options struct {
 	// Quarantine is how long a node must be known to be gone, with no Pods
 	// left, before its addresses are given to others.
 	Quarantine time.Duration
+	// NodePools scales MachineDeployments that ask for it.
+	NodePools bool
 }
 
 // leaseName is the Lease's name; the controller's Role names it too.
@@ -111,6 +113,12 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 		place := &admission.Placement{Cached: m.GetClient(), Live: m.GetAPIReader(), Log: log}
 		if err := addWaiting(m, &waiting{Client: m.GetClient(), events: recorder, why: place.Waits, now: time.Now, said: map[types.UID]told{}}); err != nil {
 			return nil, fmt.Errorf("watch Pods that wait: %w", err)
+		}
+	}
+	if o.NodePools {
+		if err := m.Add(&nodePools{Client: m.GetClient(), live: m.GetAPIReader(), mapper: mapper, events: recorder, log: log, now: time.Now,
+			still: map[string]numbers{}, unused: map[string]time.Time{}, said: map[types.UID]told{}}); err != nil {
+			return nil, fmt.Errorf("look after node pools: %w", err)
 		}
 	}
 	book, err := ledger.New(cfg)

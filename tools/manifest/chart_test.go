@@ -124,3 +124,25 @@ func TestChartValues(t *testing.T) {
 		t.Errorf("volumes are %s", dirs)
 	}
 }
+
+// Node pools bring the flag, and the rights that nobody else's need.
+func TestChartNodePools(t *testing.T) {
+	objects, _ := render(t, map[string]any{"controller": map[string]any{"nodePools": true, "args": []any{"--log-level=debug"}}})
+	containers, _, _ := unstructured.NestedSlice(objects["Deployment tsunagu-system/tsunagu-controller"].Object, "spec", "template", "spec", "containers")
+	if len(containers) != 1 {
+		t.Fatalf("%d containers", len(containers))
+	}
+	if diff := cmp.Diff([]any{"--log-level=debug", "--node-pools"}, containers[0].(map[string]any)["args"]); diff != "" {
+		t.Error(diff)
+	}
+	rules, _, _ := unstructured.NestedSlice(objects["ClusterRole /tsunagu-controller"].Object, "rules")
+	may := map[string]any{}
+	for _, r := range rules {
+		if r := r.(map[string]any); cmp.Equal(r["apiGroups"], []any{"cluster.x-k8s.io"}) {
+			may[r["resources"].([]any)[0].(string)] = r["verbs"]
+		}
+	}
+	if diff := cmp.Diff(map[string]any{"machinedeployments": []any{"list"}, "machinedeployments/scale": []any{"patch"}, "machines": []any{"list", "patch"}}, may); diff != "" {
+		t.Error(diff)
+	}
+}

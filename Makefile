@@ -85,7 +85,7 @@ demo-down: ## remove the demo's lab and everything it made
 # ----------------------------------------------------------------------- tests
 
 .PHONY: test
-test: deps lint check-generated test-root test-tools test-vm test-lab ## every test: pure, namespaces, virtual machine, lab
+test: deps lint check-generated test-root test-fuzz test-tools test-vm test-lab ## every test: pure, namespaces, virtual machine, lab
 
 # How many schedules the simulation of addresses runs.
 TSUNAGU_SEEDS ?= 1000
@@ -97,6 +97,22 @@ test-root: ## pure and namespace tests of the product
 .PHONY: test-race
 test-race: ## the same under the race detector
 	$(SUDO) go test -count=1 -race ./...
+
+# How long each fuzzer makes up input.
+FUZZTIME ?= 60s
+FUZZ = go test -run '^$$' -fuzztime $(FUZZTIME)
+
+.PHONY: test-fuzz
+test-fuzz: ## the parsers of a Pod's annotation, of definitions and of what runtimes send, on made-up input
+	$(SUDO) $(FUZZ) -fuzz '^FuzzParseSelections$$' ./attach
+	$(SUDO) $(FUZZ) -fuzz '^FuzzParseDefinition$$' ./attach
+	$(SUDO) $(FUZZ) -fuzz '^FuzzReadRequest$$' ./attach
+
+.PHONY: fuzz
+fuzz: ## every fuzzer, one after the other (FUZZTIME=60s)
+	@set -e; for f in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
+	for n in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' $$f); do \
+	echo "$$n in $$(dirname $$f)"; $(SUDO) $(FUZZ) -fuzz "^$$n$$" ./$$(dirname $$f); done; done
 
 .PHONY: test-tools
 test-tools:

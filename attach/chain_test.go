@@ -1,7 +1,10 @@
 package attach
 
 import (
+	"encoding/json"
 	"errors"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -67,6 +70,23 @@ func FuzzParseDefinition(f *testing.F) {
 		if err == nil {
 			if n.Spec == nil {
 				t.Errorf("%q: neither a kind nor an error", config)
+			}
+			again, err := ParseDefinition(Definition{Namespace: "ns", Name: "net", Config: config})
+			if err != nil || !reflect.DeepEqual(again, n) {
+				t.Errorf("%q is read as %+v, and as %+v, %v", config, n, again, err)
+			}
+			if !json.Valid([]byte(config)) {
+				t.Errorf("%q is no JSON and is accepted", config)
+			}
+			for _, p := range slices.Concat(n.IPAM.Pools...) {
+				if !p.Prefix.IsValid() || p.Gateway.IsValid() && p.Gateway.Is4() != p.Prefix.Addr().Is4() {
+					t.Errorf("%q: pool %+v", config, p)
+				}
+			}
+			for _, a := range n.IPAM.Static {
+				if !a.Prefix.IsValid() || a.Prefix.Addr().IsUnspecified() {
+					t.Errorf("%q: address %s", config, a.Prefix)
+				}
 			}
 			return
 		}

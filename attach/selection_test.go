@@ -1,10 +1,13 @@
 package attach
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
-	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -163,6 +166,44 @@ func TestFormsAgree(t *testing.T) {
 	})
 }
 
+// interfaceName is the kernel's rule for names (dev_valid_name), and none of those that a Pod has already.
+func interfaceName(s string) bool {
+	return s != "" && len(s) <= 15 && s != "." && s != ".." && s != "lo" && s != "eth0" && !strings.ContainsFunc(s, func(r rune) bool { return r == '/' || r == ':' || unicode.IsSpace(r) || r < ' ' })
+}
+
+// written is an annotation that says what was read.
+func written(t *testing.T, all []Selection) string {
+	elements := []map[string]any{}
+	for _, s := range all {
+		e := map[string]any{"name": s.Name, "namespace": s.Namespace}
+		if !s.Auto {
+			e["interface"] = s.IfName
+		}
+		if len(s.IPs) > 0 {
+			e["ips"] = s.requested()
+		}
+		if len(s.MAC) > 0 {
+			e["mac"] = s.MAC.String()
+		}
+		if s.Claim != "" {
+			e["ipam-claim-reference"] = s.Claim
+		}
+		if s.WantsDefault {
+			gateways := []string{}
+			for _, gw := range s.DefaultRoute {
+				gateways = append(gateways, gw.String())
+			}
+			e["default-route"] = gateways
+		}
+		elements = append(elements, e)
+	}
+	text, err := json.Marshal(elements)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 func FuzzParseSelections(f *testing.F) {
 	for _, s := range []string{"a,b/c@d", `[{"name":"a","ips":["10.0.0.1/8"],"mac":"02:00:00:00:00:01","default-route":["::1"]}]`, `[{}`, `[{"name":"\u0000"}]`, "\xff", `[[[`} {
 		f.Add(s)
@@ -178,15 +219,27 @@ func FuzzParseSelections(f *testing.F) {
 		}
 		names := map[string]bool{}
 		for _, s := range all {
-			if s.Name == "" || s.Namespace == "" || s.IfName == "" || len(s.IfName) > 15 || names[s.IfName] {
+			if s.Name == "" || s.Namespace == "" || names[s.IfName] || !interfaceName(s.IfName) {
 				t.Errorf("%q: %+v", annotation, s)
 			}
 			names[s.IfName] = true
-			for _, ip := range s.IPs {
-				if !ip.Addr.IsValid() || ip.Addr.Is4In6() || ip.Addr == (netip.Addr{}) {
-					t.Errorf("%q: %+v", annotation, s)
+			for i, ip := range s.IPs {
+				if !ip.Addr.IsValid() || ip.Addr.Is4In6() || ip.Addr.IsUnspecified() || ip.Addr.IsMulticast() || ip.Addr.Zone() != "" || ip.Bits > ip.Addr.BitLen() || slices.Contains(s.IPs[:i], ip) {
+					t.Errorf("%q: address %s of %+v", annotation, ip.Addr, s)
 				}
 			}
+			if n := len(s.MAC); n != 0 && (n != 6 || s.MAC[0]&1 != 0 || bytes.Equal(s.MAC, make([]byte, 6))) {
+				t.Errorf("%q: MAC %s", annotation, s.MAC)
+			}
+			for _, gw := range s.DefaultRoute {
+				if !gw.IsValid() || gw.IsUnspecified() || gw.IsMulticast() || gw.Is4In6() {
+					t.Errorf("%q: gateway %s", annotation, gw)
+				}
+			}
+		}
+		again, err := ParseSelections(written(t, all), "ns")
+		if err != nil || !slices.Equal(outline(again), outline(all)) {
+			t.Errorf("%q: what was read is %q, written down and read again %q, %v", annotation, outline(all), outline(again), err)
 		}
 	})
 }

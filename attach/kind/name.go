@@ -8,12 +8,15 @@ import (
 	"net/netip"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
-// ValidName tells whether the kernel takes s as the name of an interface (dev_valid_name).
+// ValidName tells whether the kernel takes s as the name of an interface (dev_valid_name) and people can read it.
 func ValidName(s string) bool {
 	return s != "" && len(s) <= 15 && s != "." && s != ".." &&
-		!strings.ContainsFunc(s, func(r rune) bool { return r == '/' || r == ':' || r == '%' || unicode.IsSpace(r) })
+		utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return r == '/' || r == ':' || r == '%' || !unicode.IsPrint(r) || unicode.IsSpace(r)
+	})
 }
 
 // HostName is the name of the node's end of an interface: the same for every attempt, so that a retry finds what was left.

@@ -1,4 +1,9 @@
 package doctor
 
 // aroundChecks are those about what stands beside tsunagu.
-func aroundChecks() []Check { return nil }
+func aroundChecks() []Check {
+	return []Check{
+		policyNotApplied, hostLocalPerNode, nodeFilesOverlap, addressNotInRange, fixedAddressShared, pluginNotInstalled, parentNotThere, dhcpSilent,
+		leaseForbidden, superAdmin, proxyDeadlock, arpSilenced, flannelConfig,
+	}
+}

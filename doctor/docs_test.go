@@ -55,5 +55,6 @@ stands below it and names it.
 		}
 		fmt.Fprintf(&out, "\n## %s\n\n**%s.** %s\n\nReads: %s.\n", c.Code, strings.ToUpper(c.Title[:1])+c.Title[1:], c.Explain, strings.Join(parts, ", "))
 	}
+	out.WriteString(fieldReports())
 	return out.String()
 }

@@ -43,17 +43,6 @@ func (s *Snapshot) saying(words ...string) (found []said) {
 	return found
 }
 
-// quoted is what stands between a mark and the next double quote, such as the name in `failed to find plugin "static"`.
-func quoted(line, before string) string {
-	line = strings.ReplaceAll(line, `\"`, `"`)
-	_, rest, ok := strings.Cut(line, before+`"`)
-	if !ok {
-		return ""
-	}
-	name, _, _ := strings.Cut(rest, `"`)
-	return name
-}
-
 // shortened is a line for a sentence.
 func shortened(line string) string {
 	const most = 240

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/doctor"
 	"github.com/tsunagu-net/tsunagu/kube/snapshot"
+	"github.com/tsunagu-net/tsunagu/near"
 )
 
 // checkView is what `doctor --list -o json` prints of a check.
@@ -67,7 +68,7 @@ Exit code: 0 nothing found, or only remarks (info); 1 an error was found; 4 warn
 	}
 	c.Flags().BoolVar(&list, "list", false, "explain the checks instead of making them")
 	c.Flags().StringSliceVarP(&files, "file", "f", nil, "look at these files and directories instead of the cluster; may be given again")
-	c.AddCommand(a.scaleUp())
+	c.AddCommand(a.scaleUp(), a.explainChecks())
 	return c
 }
 
@@ -91,6 +92,19 @@ func (a *app) patient(ctx context.Context, files []string) (*doctor.Snapshot, []
 	return s, nil, a.around(ctx, reader, s)
 }
 
+func (a *app) explainChecks() *cobra.Command {
+	return &cobra.Command{
+		Use: "explain CODE...", Short: "says why a finding matters and how one gets there", Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, codes []string) error {
+			checks, err := choose(codes)
+			if err != nil {
+				return err
+			}
+			return a.listChecks(checks)
+		},
+	}
+}
+
 // choose returns the checks of the named codes, all without a name.
 func choose(codes []string) ([]doctor.Check, error) {
 	all := doctor.Checks()
@@ -106,7 +120,15 @@ func choose(codes []string) ([]doctor.Check, error) {
 			}
 		}
 		if !found {
-			return nil, notFound("tsunagu doctor --list lists them", "there is no check %s", code)
+			hint := "tsunagu doctor --list lists them"
+			names := make([]string, len(all))
+			for i, c := range all {
+				names[i] = c.Code
+			}
+			if meant := near.Names(strings.ToUpper(code), names); len(meant) > 0 {
+				hint = "did you mean " + strings.Join(meant, " or ") + "? " + hint
+			}
+			return nil, notFound(hint, "there is no check %s", code)
 		}
 	}
 	return chosen, nil

@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tsunagu-net/tsunagu/near"
 )
 
 // app is what the commands share: where they speak to, which cluster, and in
@@ -52,9 +55,25 @@ Exit codes: 0 fine; 1 failed, or the doctor found an error; 2 the command line i
 	a.cluster.flags(root.PersistentFlags())
 	root.PersistentFlags().VarP(&a.format, "output", "o", "form of the answer")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+	root.SetFlagErrorFunc(nearFlag)
 	root.Version = version
 	root.AddCommand(a.status(), a.network(), a.address(), a.vip(), a.doctor(), a.lab(), a.version())
 	return root
+}
+
+// nearFlag adds to an unknown flag the names that it was perhaps meant to be.
+func nearFlag(c *cobra.Command, err error) error {
+	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !unknown {
+		return err
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	hint := c.CommandPath() + " --help lists them"
+	if meant := near.Names(name, names); len(meant) > 0 {
+		hint = "did you mean --" + strings.Join(meant, " or --") + "? " + hint
+	}
+	return usage(hint, "%v", err)
 }
 
 // group is a noun: a command that needs a verb.

@@ -184,7 +184,7 @@ func (s *Server) build(ctx context.Context, record Record, plan []planned, pod P
 		if record, err = s.leaseAll(ctx, record, plan, pod); err != nil {
 			return record, err
 		}
-		began = s.stage("ADD", "lease", began)
+		s.stage("ADD", "lease", began)
 	}
 	return record, s.requireGateways(ctx, record, plan)
 }

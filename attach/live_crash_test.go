@@ -114,18 +114,17 @@ func killedAtEveryStep(t *testing.T, permitted bool) {
 			n.edit(func() { n.live["default"] = permitted })
 			n.boot()
 			where := fmt.Sprintf("step %d, after=%v", at, after)
-			var got []string
 			for range 400 {
 				time.Sleep(5 * time.Millisecond)
 				record, _ := n.server.records.get(s.id)
-				got = nets(s)
 				if record.Change == nil && !record.Amiss && (*record.Annotation == to || !permitted && record.Told != "") {
 					break
 				}
 			}
 			s.rests()
 			record, _ := n.server.records.get(s.id)
-			switch got = nets(s); {
+			got := nets(s)
+			switch {
 			case record.Change != nil || record.Amiss:
 				t.Errorf("%s: it is not at rest: %+v, %v, annotation %s", where, record.Change, record.Amiss, *record.Annotation)
 			case *record.Annotation == to:

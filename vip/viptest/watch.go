@@ -144,19 +144,21 @@ func (w *Watch) Gap(from time.Duration) time.Duration {
 	return gap
 }
 
-// GapAt is Gap, and how long after the mark it began.
+// GapAt is Gap, and how long after the mark it began. A time in which the client
+// itself asked nothing, as on a busy machine, is none.
 func (w *Watch) GapAt(from time.Duration) (gap, at time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	last := time.Duration(-1)
+	last, missed := time.Duration(-1), false
 	for i, sent := range w.sent {
 		if !w.heard[i] {
+			missed = true
 			continue
 		}
-		if last >= 0 && sent >= from && sent-last > gap {
+		if missed && last >= 0 && sent >= from && sent-last > gap {
 			gap, at = sent-last, last-from
 		}
-		last = sent
+		last, missed = sent, false
 	}
 	return gap, at
 }

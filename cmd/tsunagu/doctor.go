@@ -89,7 +89,8 @@ func (a *app) patient(ctx context.Context, files []string) (*doctor.Snapshot, []
 		return nil, nil, err
 	}
 	a.askAgents(ctx, reader, s)
-	return s, nil, a.around(ctx, reader, s)
+	passed, err := a.around(ctx, reader, s)
+	return s, passed, err
 }
 
 func (a *app) explainChecks() *cobra.Command {

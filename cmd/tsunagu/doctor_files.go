@@ -36,10 +36,7 @@ func (a *app) fromFiles(files []string) (*doctor.Snapshot, []snapshot.Passed, er
 	}
 	s := judged(raw)
 	s.Unread[doctor.Reports] = "files have no agents' reports"
-	if err := withMachines(s, raw, raw, nil); err != nil {
-		passed = append(passed, snapshot.Passed{File: "the objects of Cluster API", Why: err.Error()})
-	}
-	return s, passed, nil
+	return s, append(passed, withMachines(s, raw, raw, nil)...), nil
 }
 
 // mentionFiles says on stderr which files were passed over.

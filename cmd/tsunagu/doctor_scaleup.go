@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -107,7 +108,7 @@ func machineWorld(here, there *snapshot.Snapshot) (*scaleup.Cluster, error) {
 		}
 		g, err := scaleup.ParseGroup(o)
 		if err != nil {
-			wrong = err
+			wrong = errors.Join(wrong, err)
 			continue
 		}
 		world.Groups = append(world.Groups, g)

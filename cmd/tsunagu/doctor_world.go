@@ -18,13 +18,13 @@ import (
 type rights func(who scaleup.Account, groups []scaleup.Group) map[string][]string
 
 // around reads what stands around tsunagu: the objects of Cluster API, Services, policies, the autoscaler's Events, and logs.
-func (a *app) around(ctx context.Context, reader *snapshot.Reader, s *doctor.Snapshot) error {
+func (a *app) around(ctx context.Context, reader *snapshot.Reader, s *doctor.Snapshot) ([]snapshot.Passed, error) {
 	p := a.terminal.watch("reading Machines")
 	defer p.end()
 	raw, err := reader.Snapshot(ctx, func(resource string, n int) { p.now(fmt.Sprintf("reading %s, %d so far", resource, n)) },
 		snapshot.MachineDeployments, snapshot.MachineSets, snapshot.MachinePools, snapshot.Machines, snapshot.ScaleEvents, snapshot.Services, snapshot.NetworkPolicies)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	readTemplates(ctx, reader, raw)
 	raw.Deployments = s.Deployments
@@ -37,11 +37,11 @@ func (a *app) around(ctx context.Context, reader *snapshot.Reader, s *doctor.Sna
 	}
 	p.now("reading logs")
 	s.Texts = readLogs(ctx, reader, s)
-	return withMachines(s, &snapshot.Snapshot{Nodes: s.Nodes, Pods: s.Pods, Deployments: s.Deployments}, raw, asks(ctx, reader))
+	return withMachines(s, &snapshot.Snapshot{Nodes: s.Nodes, Pods: s.Pods, Deployments: s.Deployments}, raw, asks(ctx, reader)), nil
 }
 
-// withMachines gives the doctor what the autoscaler goes by.
-func withMachines(s *doctor.Snapshot, here, there *snapshot.Snapshot, ask rights) error {
+// withMachines gives the doctor what the autoscaler goes by, and says what of it could not be read: that is no reason to say nothing of the rest.
+func withMachines(s *doctor.Snapshot, here, there *snapshot.Snapshot, ask rights) []snapshot.Passed {
 	world, err := machineWorld(here, there)
 	s.ScaleUp = world
 	s.Autoscaled = slices.ContainsFunc([]*snapshot.Snapshot{here, there}, func(from *snapshot.Snapshot) bool { _, _, ok := findAutoscaler(from); return ok })
@@ -55,7 +55,10 @@ func withMachines(s *doctor.Snapshot, here, there *snapshot.Snapshot, ask rights
 			break
 		}
 	}
-	return err
+	if err != nil {
+		return []snapshot.Passed{{File: "the objects of Cluster API", Why: err.Error()}}
+	}
+	return nil
 }
 
 // asks asks the API server for rights; what it does not answer counts as given.

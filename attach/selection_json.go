@@ -101,6 +101,9 @@ func readElement(index int, raw json.RawMessage) (element, error) {
 	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
 		return e, badElement(index, "", fmt.Sprintf("must be an object, not %s", abbreviate(string(raw))), `write {"name":"…"}`)
 	}
+	if field := twice(raw); field != "" {
+		return e, badElement(index, field, "is written twice", "write it once")
+	}
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
 		value := fields[field]
 		read, ok := elementFields[field]

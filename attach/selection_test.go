@@ -113,6 +113,7 @@ func TestParseSelectionsRefuses(t *testing.T) {
 		{`[{"name":"a","deviceID":7}]`, ReasonBadSelection, []string{`"deviceID"`, "must be a string"}},
 		{`[{"name":"a","infiniband-guid":"c2"}]`, ReasonBadSelection, []string{`"infiniband-guid"`, "not a GUID"}},
 		{`[{"name":"a","ip":["10.0.0.1"]}]`, ReasonUnsupportedField, []string{`"ip"`}},
+		{`[{"name":"a","ips":["10.0.0.1"],"ips":["10.0.0.2"]}]`, ReasonBadSelection, []string{`"ips"`, "written twice"}},
 		{`[{"name":"a","interfce":"x"}]`, ReasonUnsupportedField, []string{`"interfce"`}},
 	} {
 		_, err := ParseSelections(c.annotation, "ns")

@@ -49,16 +49,20 @@ func jsonProblem(raw []byte, err error) string {
 	return err.Error()
 }
 
-// take returns the value of a key, without regard to case as encoding/json does; nil when absent or null.
+// take returns the value of a key, without regard to case as encoding/json does; nil when absent or null. Two keys that differ in case
+// only are refused: which of them counts would be chance.
 func (f *fields) take(key string) json.RawMessage {
 	f.seen = append(f.seen, strings.ToLower(key))
-	value, ok := f.raw[key]
-	if !ok {
-		for k, v := range f.raw {
-			if strings.EqualFold(k, key) {
-				value = v
-			}
+	var value json.RawMessage
+	spellings := 0
+	for k, v := range f.raw {
+		if strings.EqualFold(k, key) {
+			value = v
+			spellings++
 		}
+	}
+	if spellings > 1 {
+		f.fail(key, "is written twice, with upper and lower case letters")
 	}
 	if string(value) == "null" {
 		return nil

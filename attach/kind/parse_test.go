@@ -2,6 +2,7 @@ package kind
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"reflect"
 	"strings"
@@ -72,6 +73,8 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ typ, config, reason, says string }{
 		{"frobnicate", `{}`, "UnknownPlugin", `type "frobnicate" is not built in`},
+		{"macvlan", `{"Master":"up1","MASTER":"up2"}`, "InvalidConfig", "is written twice"},
+		{"macvlan", `{"master":"up1","Master":"up2"}`, "InvalidConfig", "is written twice"},
 		{"trunk", `{"vlan":120}`, "InvalidConfig", "the name of the node's interface that carries the VLANs is missing"},
 		{"trunk", `{"trunk":"eth1"}`, "InvalidConfig", "the number of the VLAN is missing"},
 		{"trunk", `{"trunk":"eth1","vlan":0}`, "InvalidConfig", "want a number from 1 to 4094, have 0"},
@@ -168,6 +171,10 @@ func FuzzParse(f *testing.F) {
 		}
 		if err == nil && s.Type() != typ {
 			t.Errorf("%q gave a %s", typ, s.Type())
+		}
+		again, err2 := Parse(typ, []byte(config))
+		if fmt.Sprint(err) != fmt.Sprint(err2) || !reflect.DeepEqual(s, again) {
+			t.Errorf("%q is read once as %+v, %v and once as %+v, %v", config, s, err, again, err2)
 		}
 	})
 }

@@ -71,6 +71,9 @@ func FuzzConfig(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got, err := ParseConfig(raw)
+		if err == nil && (got.Socket == "" || got.Retry < 0 || got.Retry > got.Timeout || got.Timeout > time.Hour) {
+			t.Errorf("%q: %+v", raw, got)
+		}
 		var want struct {
 			Version string          `json:"cniVersion"`
 			Retry   json.RawMessage `json:"retrySeconds"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -66,6 +67,7 @@ func newDriver(s side, nodes int) *driver {
 //	race    asks for each of IPs from Flight nodes at once and keeps who wins
 //	wait    repeats one ADD until it succeeds or Seconds are over; its time is that of all attempts
 //	recover deletes one that is kept while another waits as above, Count times; "recover" is from the DEL to the address
+//	rest    collects the garbage of all nodes, so that this does not fall into what is measured next, and lets Seconds pass
 //	settle  waits until the API server knows what is held, and asks the oracle
 //	reset   deletes all that is kept and all pools
 func (d *driver) carryOut(ctx context.Context, q order) (answer, error) {
@@ -101,6 +103,9 @@ func (d *driver) carryOut(ctx context.Context, q order) (answer, error) {
 		for i := range q.Count {
 			d.recover(ctx, t, q, i)
 		}
+	case "rest":
+		runtime.GC()
+		time.Sleep(q.duration())
 	case "settle":
 		a.Duplicates, a.Leaks, err = d.settle(ctx, q.duration())
 	case "reset":

@@ -48,7 +48,7 @@ func newFleet(ctx context.Context, o options) (*fleet, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	f := &fleet{options: o, cluster: &cluster{}, cancel: cancel}
 	var err error
-	if f.client, err = connect(o.kubeconfig); err != nil {
+	if f.client, err = connect(o); err != nil {
 		return nil, err
 	}
 	f.store = kube.NewAddresses(f.client, slog.New(slog.DiscardHandler))
@@ -74,24 +74,25 @@ func newFleet(ctx context.Context, o options) (*fleet, error) {
 }
 
 // connect makes a client with a connection of its own: client-go shares those of clients that dial alike.
-func connect(kubeconfig string) (*kube.Client, error) {
-	cfg, err := kube.Config(kubeconfig)
+func connect(o options) (*kube.Client, error) {
+	cfg, err := kube.Config(o.kubeconfig)
 	if err != nil {
 		return nil, err
 	}
+	cfg.UserAgent = "tsunagu-" + o.name
 	cfg.Dial = (&net.Dialer{}).DialContext
 	return kube.Connect(cfg, nil)
 }
 
 // boot starts one node.
 func (f *fleet) boot(ctx context.Context, i int, uid string) (*node, error) {
-	n := &node{name: fmt.Sprintf("fleet-%d", i+1)}
+	n := &node{name: fmt.Sprintf("%s-%d", f.name, i+1)}
 	dir := filepath.Join(f.dir, n.name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	n.socket = filepath.Join(dir, "cni.sock")
-	client, err := connect(f.kubeconfig)
+	client, err := connect(f.options)
 	if err != nil {
 		return nil, err
 	}

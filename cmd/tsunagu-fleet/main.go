@@ -24,13 +24,14 @@ import (
 
 // options are what the flags say.
 type options struct {
-	kubeconfig, dir, netns string
-	nodes                  int
-	whereabouts            string
+	name, kubeconfig, dir, netns string
+	nodes                        int
+	whereabouts                  string
 }
 
 func main() {
 	var o options
+	flag.StringVar(&o.name, "name", "fleet", "what its nodes are called, with a number behind; the API server sees it as tsunagu-NAME")
 	flag.StringVar(&o.kubeconfig, "kubeconfig", "", "how to reach the API server")
 	flag.StringVar(&o.dir, "dir", "", "folder for sockets and journals, as /run is")
 	flag.StringVar(&o.netns, "netns", "", "a network namespace that stands for all sandboxes; nothing is done in it")

@@ -83,6 +83,7 @@ func (c *Cell) failed() (n int) {
 type addressRound struct {
 	*Addresses
 	w        *World
+	o        Options
 	f        *fleet
 	scenario string
 	side     string
@@ -122,6 +123,14 @@ func (r *addressRound) pool(ctx context.Context, name, cidr string) (string, err
 	return name, err
 }
 
+// asked tells whether a user agent is of the nodes that are measured.
+func (r *addressRound) asked(agent string) bool {
+	if strings.HasPrefix(agent, "tsunagu") {
+		return r.ours() && agent != "tsunagu-"+idleName
+	}
+	return !r.ours()
+}
+
 func (r *addressRound) serial() int { r.w.poolsMade++; return r.w.poolsMade }
 
 // untimed gives an order whose figures nobody wants.
@@ -144,7 +153,7 @@ func (r *addressRound) measured(ctx context.Context, what string, q order) (answ
 	}
 	used, serverUsed := cpuOfAll(r.f.cmd.Process.Pid)-busy, r.serverTime()-server
 	time.Sleep(time.Second)
-	requests, err := mark.sinceOf(func(agent string) bool { return strings.HasPrefix(agent, "tsunagu") == r.ours() })
+	requests, err := mark.sinceOf(r.asked)
 	if err != nil {
 		return a, err
 	}
@@ -224,7 +233,7 @@ func (r *addressRound) serverTime() time.Duration {
 
 // Addresses measures giving out addresses, side by side if the other side is there.
 func (w *World) Addresses(ctx context.Context, o Options) (*Addresses, error) {
-	f, err := startFleet(w.programs, o.Work, w.api.kubeconfig)
+	f, err := startFleet(w.programs, o.Work, w.api.kubeconfig, fleetName)
 	defer f.stop()
 	if err != nil {
 		return nil, err
@@ -245,7 +254,7 @@ func (w *World) Addresses(ctx context.Context, o Options) (*Addresses, error) {
 			}
 			for _, side := range order {
 				w.say("addresses: %s, round %d of %d, %s", s.name, round+1, o.AddressRounds, side)
-				r := &addressRound{Addresses: a, w: w, f: f, scenario: s.name, side: side, round: round, quick: o.quick}
+				r := &addressRound{Addresses: a, w: w, o: o, f: f, scenario: s.name, side: side, round: round, quick: o.quick}
 				if err := r.run(ctx, s.do); err != nil {
 					return nil, fmt.Errorf("%s, %s: %w", s.name, side, err)
 				}

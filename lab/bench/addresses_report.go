@@ -53,7 +53,7 @@ func (a *Addresses) targets() (t []Target) {
 	if c := a.cell("full", Ours, "recover"); c != nil {
 		t = append(t, atMost("full /28: ms until a free address is used again", c.Latency.Max, recoverMost), atMost("  not recovered", float64(c.failed()), 0))
 	}
-	if none, most := a.cell("flat", Ours, "ADD at 0"), a.cell("flat", Ours, "ADD at 50000"); none != nil && most != nil {
+	if none, most := a.cell("flat", Ours, besideHeld(50_000)), a.cell("flat", Ours, atHeld(50_000)); none != nil && most != nil {
 		t = append(t, atMost("p50 of ADD, with 50,000 held / none", most.Latency.P50/none.Latency.P50, flatRatio))
 	}
 	if c := a.cell("static", Ours, "one for 20"); c != nil {

@@ -8,11 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scenarios are those of the plan in the research (ipam.md, section 7), with sizes that each side can bear.
-var scenarios = []struct {
+// scenario is one way to load a side.
+type scenario struct {
 	name string
 	do   func(context.Context, *addressRound) error
-}{
+}
+
+// scenarios are those of the plan in the research (ipam.md, section 7), with sizes that each side can bear.
+var scenarios = []scenario{
 	{"burst", burst}, {"shared", shared}, {"churn", churn}, {"full", full}, {"overlap", overlap},
 	{"static", static}, {"outage", outage}, {"capacity", capacity},
 	{"flat", flat}, // the last: its blocks go back for a while after
@@ -70,46 +73,6 @@ func churn(ctx context.Context, r *addressRound) error {
 	}
 	_, err = r.measured(ctx, "life", order{Do: "turn", Pool: pool, Seconds: 4, Flight: 20})
 	return err
-}
-
-// flat (S4): one ADD at a time while more and more addresses are held.
-func flat(ctx context.Context, r *addressRound) error {
-	pool, err := r.pool(ctx, "flat", "10.64.0.0/14")
-	if err != nil {
-		return err
-	}
-	levels, probes := pick(r, []int{0, 10_000, 50_000}, []int{0, 1000, 5000}), pick(r, 400, 6)
-	if r.quick {
-		levels = pick(r, []int{0, 2000}, []int{0, 200})
-	}
-	have := 0
-	for i, level := range levels {
-		if r.ours() || i > 0 {
-			if !r.ours() { // its filled object is made at once
-				have = 0
-				if pool, err = r.pool(ctx, "flat", "10.64.0.0/14"); err != nil {
-					return err
-				}
-			}
-			if _, err := r.untimed(ctx, order{Do: "fill", Pool: pool, Count: level - have, Flight: 50}); err != nil {
-				return err
-			}
-		}
-		have = level
-		if r.ours() { // every node has a block with room, and tells of no counts
-			if _, err := r.untimed(ctx, order{Do: "live", Pool: pool, Count: 8 * fleetNodes, Flight: 1}); err != nil {
-				return err
-			}
-		}
-		if _, err := r.measured(ctx, "ADD", order{Do: "live", Pool: pool, Count: probes, Flight: 1}); err != nil {
-			return err
-		}
-		c := r.cell("ADD")
-		at := *c
-		at.What = fmt.Sprintf("ADD at %d", level)
-		r.renamed(c, at)
-	}
-	return nil
 }
 
 // shared (S5): a /28 for 50 nodes. All of it is given out, and as many lives as it goes come and go in it.

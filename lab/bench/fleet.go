@@ -67,17 +67,18 @@ type fleetCalls struct {
 	Refuse []int64
 }
 
-func startFleet(p Programs, work, kubeconfig string) (*fleet, error) {
-	const netns, dir = "tstbench-fleet", "/run/fleet"
+// startFleet starts one whose nodes are called name-1, name-2 …
+func startFleet(p Programs, work, kubeconfig, name string) (*fleet, error) {
+	netns, dir := "tstbench-"+name, "/run/"+name
 	if err := errors.Join(wiring.CreateNamespace(netns), os.MkdirAll(dir, 0o700)); err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(work, "tsunagu-fleet.log"))
+	log, err := os.Create(filepath.Join(work, "tsunagu-"+name+".log"))
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	args := []string{"-kubeconfig=" + kubeconfig, "-dir=" + dir, "-netns=" + wiring.Path(netns), "-nodes=" + strconv.Itoa(fleetNodes)}
+	args := []string{"-name=" + name, "-kubeconfig=" + kubeconfig, "-dir=" + dir, "-netns=" + wiring.Path(netns), "-nodes=" + strconv.Itoa(fleetNodes)}
 	if path := os.Getenv(WhereaboutsEnv); path != "" {
 		args = append(args, "-whereabouts="+path)
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -82,6 +83,12 @@ func ParseOptions(args []string) (Options, error) {
 		}
 	default:
 		return o, fmt.Errorf("-only %q is none of attach, wide, burst, shim, ipam, packets, ready", o.Only)
+	}
+	if o.Scenario != "" && !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == o.Scenario }) {
+		return o, fmt.Errorf("-scenario %q is none of %s", o.Scenario, scenarioNames())
+	}
+	if o.Scenario != "" && !o.wants("ipam") {
+		return o, fmt.Errorf("-scenario %s goes with -only ipam: it is a scenario of addresses", o.Scenario)
 	}
 	if o.Side != "" && o.Side != Ours && o.Side != Peer {
 		return o, fmt.Errorf("-side %q is neither %s nor %s", o.Side, Ours, Peer)

@@ -145,7 +145,7 @@ lint: ## vet, format and the pinned linters
 	go tool -modfile=tools/go.mod staticcheck -tags vm ./...
 
 .PHONY: bench
-bench: deps build ## ratios against the reference plugins and plain routes; addresses of 50 nodes (TSUNAGU_BENCH_WHEREABOUTS=/path: beside it)
+bench: deps build ## ratios against the reference plugins and plain routes; addresses of 50 nodes (TSUNAGU_BENCH_WHEREABOUTS=/path: beside it); the controller among 1000
 	$(SUDO) go run -C lab ./cmd/tsunagu-bench -root ..
 	$(SUDO) go run ./cmd/tsunagu-vip-bench -program bin/tsunagu-vip
 

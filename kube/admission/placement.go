@@ -3,11 +3,9 @@ package admission
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"slices"
-	"strings"
 
 	"gomodules.xyz/jsonpatch/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,6 +25,8 @@ type Placement struct {
 	// Cached reads are from the controller's caches, Live ones are not.
 	Cached, Live client.Reader
 	Log          *slog.Logger
+
+	seen sighting
 }
 
 // placed is what is read of a Pod.
@@ -141,11 +141,7 @@ func clone(m map[string]any) map[string]any {
 
 // nowhere says why no node would take a Pod, "" when one would.
 func (p *Placement) nowhere(ctx context.Context, networks []string) []string {
-	var nodes v1alpha1.NodeNetworkList
-	if err := p.Cached.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
-		return nil
-	}
-	return Nowhere(networks, nodes.Items)
+	return p.seen.nowhere(ctx, p.Cached, networks)
 }
 
 // Waits says why a Pod waits for a node that has its networks, nil when there is one.
@@ -155,55 +151,4 @@ func (p *Placement) Waits(ctx context.Context, annotation, namespace string) []s
 		return nil
 	}
 	return p.nowhere(ctx, networks)
-}
-
-// Nowhere says which networks no node has, and what a few nodes say of them, or that no node has all of them; nil when one has.
-func Nowhere(networks []string, nodes []v1alpha1.NodeNetwork) []string {
-	nodes = slices.Clone(nodes)
-	slices.SortFunc(nodes, func(a, b v1alpha1.NodeNetwork) int { return strings.Compare(a.Name, b.Name) })
-	var out, have []string
-	for _, n := range networks {
-		on, said := where(n, nodes)
-		if len(on) == 0 {
-			out = append(out, fmt.Sprintf("no node has network %s, so the Pod waits until one does; %s", n, said))
-		}
-		have = append(have, fmt.Sprintf("%s is on %s", n, few(on)))
-	}
-	if len(out) > 0 || slices.ContainsFunc(nodes, func(o v1alpha1.NodeNetwork) bool { return hasAll(o, networks) }) {
-		return out
-	}
-	return []string{fmt.Sprintf("no node has all networks of the Pod, so it waits until one does: %s", strings.Join(have, "; "))}
-}
-
-// where are the nodes that have a network, and what the others say.
-func where(network string, nodes []v1alpha1.NodeNetwork) (on []string, said string) {
-	var others []string
-	for _, o := range nodes {
-		text := "has not looked for it yet"
-		for _, s := range o.Status.Networks {
-			if s.Name == network {
-				text = s.Message
-			}
-		}
-		if hasAll(o, []string{network}) {
-			on = append(on, o.Name)
-		} else {
-			others = append(others, o.Name+": "+text)
-		}
-	}
-	const most = 3
-	said = strings.Join(others[:min(most, len(others))], "; ")
-	if more := len(others) - most; more > 0 {
-		said += fmt.Sprintf("; and %d more nodes", more)
-	}
-	return on, said
-}
-
-func hasAll(o v1alpha1.NodeNetwork, networks []string) bool {
-	for _, n := range networks {
-		if !slices.ContainsFunc(o.Status.Networks, func(s v1alpha1.NodeNetworkState) bool { return s.Name == n && s.Phase == v1alpha1.NetworkPhaseReady }) {
-			return false
-		}
-	}
-	return true
 }

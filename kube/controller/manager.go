@@ -66,7 +66,9 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 		return nil, fmt.Errorf("register kinds: %w", err)
 	}
 	cfg = rest.CopyConfig(cfg)
-	cfg.QPS, cfg.Burst = 100, 200 // a new namespace means a request per Network
+	// A new namespace means a request per Network, and a switch that comes back one per node. How many are on their way at once is bounded by the
+	// workers, and the API server shares itself out among clients: this stops loops only.
+	cfg.QPS, cfg.Burst = 400, 800
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
 	mapper, err := reached(ctx, cfg, log)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -31,6 +32,9 @@ type nodeLabels struct {
 	now func() time.Time
 }
 
+// labelling is how many nodes are labelled at a time: after an outage of a switch that may be all of them, and a write takes milliseconds.
+const labelling = 4
+
 // stale is the age at which what a node's agent wrote says nothing any more.
 const stale = 5 * time.Minute
 
@@ -40,6 +44,7 @@ func addNodeLabels(m ctrl.Manager, r *nodeLabels) error {
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 			return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: o.GetName()}}}
 		}), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: labelling}).
 		Complete(r)
 }
 

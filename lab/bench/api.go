@@ -22,18 +22,18 @@ import (
 const (
 	apiURL  = "https://127.0.0.1:6443"
 	etcdURL = "http://127.0.0.1:2379"
-	// agentUser is the agent's name to the API server; the audit log keeps its requests only.
+	// agentUser is the agent's name to the API server; the audit log keeps its requests and the controller's only.
 	agentUser = "tsunagu-agent"
 	auditLog  = "/run/audit.log"
 )
 
-// auditPolicy notes the agent's requests when they are answered; a watch is noted when it begins and when it ends.
+// auditPolicy notes the agent's and the controller's requests when they are answered; a watch is noted when it begins and when it ends.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
 - level: Metadata
-  users: [` + agentUser + `]
+  users: [` + agentUser + `, ` + controllerUser + `]
 - level: None
 `
 
@@ -42,12 +42,13 @@ type api struct {
 	etcd, server *process
 	http         http.Client
 	kubeconfig   string // the agent's
+	controller   string // the controller's
 }
 
 // startAPI starts both and waits until the API answers.
 func startAPI(ctx context.Context, programs, work string) (*api, error) {
 	keys := filepath.Join(work, "pki")
-	a := &api{kubeconfig: filepath.Join(work, "agent.kubeconfig")}
+	a := &api{kubeconfig: filepath.Join(work, "agent.kubeconfig"), controller: filepath.Join(work, "controller.kubeconfig")}
 	if err := a.credentials(keys); err != nil {
 		return nil, fmt.Errorf("making keys: %w", err)
 	}
@@ -105,12 +106,14 @@ func (a *api) credentials(dir string) error {
 	if err := server.Write(dir, "server"); err != nil {
 		return err
 	}
-	agent, err := ca.Issue(pki.Subject{Name: agentUser})
-	if err != nil {
-		return err
-	}
-	if err := pki.WriteKubeconfig(a.kubeconfig, "bench", apiURL, agentUser, ca, agent); err != nil {
-		return err
+	for user, path := range map[string]string{agentUser: a.kubeconfig, controllerUser: a.controller} {
+		pair, err := ca.Issue(pki.Subject{Name: user})
+		if err != nil {
+			return err
+		}
+		if err := pki.WriteKubeconfig(path, "bench", apiURL, user, ca, pair); err != nil {
+			return err
+		}
 	}
 	admin, err := ca.Issue(pki.Subject{Name: "bench", Groups: []string{"system:masters"}})
 	if err != nil {

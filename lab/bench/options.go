@@ -24,10 +24,12 @@ type Options struct {
 	// AddressRounds is how often each scenario of addresses is run by each side; Scenario limits the run to one of them.
 	AddressRounds int
 	Scenario      string
+	// Placements is how many Pods are placed in each of webhookCases.
+	Placements int
 	// Lab is one that runs, for the part ready: ReadyPods Pods on its node Node, ReadyRounds times with networks and without.
 	Lab, Node              string
 	ReadyPods, ReadyRounds int
-	// Only limits the run to one part: attach, wide, burst, shim, ipam or packets; or it is ready, which no other run has.
+	// Only limits the run to one part: attach, wide, burst, shim, ipam, packets or webhook; or it is ready, which no other run has.
 	Only string
 	// Side limits it to one contender, Ours or Peer: for profiles.
 	Side string
@@ -54,8 +56,9 @@ func ParseOptions(args []string) (Options, error) {
 	f.IntVar(&o.Flight, "flight", 50, "how many of them at once")
 	f.IntVar(&o.Shims, "shims", 200, "how often the shim is executed alone")
 	f.IntVar(&o.AddressRounds, "address-rounds", 1, "how often each scenario of addresses is run by each side")
+	f.IntVar(&o.Placements, "placements", 2000, "how many Pods are placed in a cluster of 1000 nodes, of each kind")
 	f.StringVar(&o.Scenario, "scenario", "", "with -only ipam, one of its scenarios: "+scenarioNames())
-	f.StringVar(&o.Only, "only", "", "measure one part only: attach, wide, burst, shim, ipam or packets; or ready, in a lab (-lab)")
+	f.StringVar(&o.Only, "only", "", "measure one part only: attach, wide, burst, shim, ipam, packets or webhook; or ready, in a lab (-lab)")
 	f.StringVar(&o.Lab, "lab", "", "with -only ready, the lab that it runs in")
 	f.StringVar(&o.Node, "node", "node2", "with -only ready, the node that the Pods are on")
 	f.IntVar(&o.ReadyPods, "ready-pods", 100, "with -only ready, how many Pods")
@@ -74,15 +77,16 @@ func ParseOptions(args []string) (Options, error) {
 	}
 	if o.quick {
 		o.Pairs, o.Rounds, o.Pods, o.Flight, o.Shims, o.AddressRounds = 5, 1, 20, 10, 10, 1
+		o.Placements = 50
 	}
 	switch o.Only {
-	case "", "attach", "wide", "burst", "shim", "ipam", "packets":
+	case "", "attach", "wide", "burst", "shim", "ipam", "packets", "webhook":
 	case "ready":
 		if o.Lab == "" || o.ReadyPods < 1 || o.ReadyRounds < 1 {
 			return o, fmt.Errorf("-only ready needs -lab, the name of a lab that runs, and at least one of -ready-pods and -ready-rounds")
 		}
 	default:
-		return o, fmt.Errorf("-only %q is none of attach, wide, burst, shim, ipam, packets, ready", o.Only)
+		return o, fmt.Errorf("-only %q is none of attach, wide, burst, shim, ipam, packets, webhook, ready", o.Only)
 	}
 	if o.Scenario != "" && !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == o.Scenario }) {
 		return o, fmt.Errorf("-scenario %q is none of %s", o.Scenario, scenarioNames())
@@ -93,8 +97,8 @@ func ParseOptions(args []string) (Options, error) {
 	if o.Side != "" && o.Side != Ours && o.Side != Peer {
 		return o, fmt.Errorf("-side %q is neither %s nor %s", o.Side, Ours, Peer)
 	}
-	if o.Pairs < 1 || o.Rounds < 1 || o.Pods < 1 || o.Flight < 1 || o.Shims < 1 || o.AddressRounds < 1 {
-		return o, fmt.Errorf("-pairs, -rounds, -pods, -flight, -shims and -address-rounds are at least 1")
+	if o.Pairs < 1 || o.Rounds < 1 || o.Pods < 1 || o.Flight < 1 || o.Shims < 1 || o.AddressRounds < 1 || o.Placements < 1 {
+		return o, fmt.Errorf("-pairs, -rounds, -pods, -flight, -shims, -address-rounds and -placements are at least 1")
 	}
 	return o, nil
 }

@@ -11,6 +11,7 @@ func TestUnknownOptions(t *testing.T) {
 		{"-scenario bust", `-scenario "bust" is none of burst, shared,`},
 		{"-only burst -scenario shared", "-scenario shared goes with -only ipam"},
 		{"-only all", `-only "all" is none of`},
+		{"-placements 0", "at least 1"},
 		{"-side other", `-side "other" is neither`},
 		{"-pairs 0", "at least 1"},
 		{"more", `argument "more"`},

@@ -31,6 +31,9 @@ func Build(ctx context.Context, o Options, work string) error {
 	if o.wants("ipam") && o.Side == "" {
 		names = append(names, "tsunagu-fleet")
 	}
+	if o.wants("webhook") && o.Side == "" {
+		names = append(names, "tsunagu-controller")
+	}
 	for _, name := range names {
 		if err := goTool(ctx, o.Root, "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", product+"/", "./cmd/"+name); err != nil {
 			return fmt.Errorf("building %s: %w", name, err)

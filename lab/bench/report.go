@@ -14,6 +14,8 @@ const (
 	burstRatio         = 3
 	shimWall, shimSize = 5, 5
 	agentSize          = 40
+	placeP99           = 5
+	settleWithin       = 10
 )
 
 // judge holds the figures against the promises.
@@ -45,6 +47,7 @@ func (f *Figures) judge() {
 		}
 	}
 	add(f.Addresses.targets()...)
+	add(f.Webhook.targets()...)
 	if s := f.Shim; s != nil {
 		add(atMost("shim alone, ms (p99)", s.Wall.P99, shimWall), atMost("shim alone, MiB", mib(s.Peak.Peak), shimSize))
 	}
@@ -84,6 +87,13 @@ func (f *Figures) Text() string {
 	}
 	if f.Addresses != nil {
 		f.Addresses.text(&b)
+	}
+	if f.Webhook != nil {
+		fmt.Fprintln(t, "\tp50\tp90\tp99\tmax\t")
+		f.Webhook.text(&b, func(what string, x Summary) {
+			fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t\n", what, x.P50, x.P90, x.P99, x.Max)
+		})
+		t.Flush()
 	}
 	if len(f.Packets) > 0 {
 		fmt.Fprintf(&b, "\nPackets between Pods of two nodes: gpe is %s, plain routes without a tunnel, vxlan with forwarding entries\n%s\n",

@@ -16,6 +16,7 @@ type Figures struct {
 	Burst      *Burst      `json:"burst,omitempty"`
 	Shim       *Shim       `json:"shim,omitempty"`
 	Addresses  *Addresses  `json:"addresses,omitempty"`
+	Webhook    *Webhook    `json:"webhook,omitempty"`
 	Packets    []string    `json:"packets,omitempty"`
 	AgentStart *Memory     `json:"agentRest,omitempty"` // ready, before the first Pod
 	AgentEnd   *Memory     `json:"agentEnd,omitempty"`
@@ -99,6 +100,11 @@ func (w *World) measure(ctx context.Context, o Options, f *Figures) (err error) 
 	if o.wants("ipam") && o.Side == "" {
 		w.agent.stop() // its requests are nobody's here
 		if f.Addresses, err = w.Addresses(ctx, o); err != nil {
+			return err
+		}
+	}
+	if o.wants("webhook") && o.Side == "" {
+		if f.Webhook, err = w.Webhook(ctx, o); err != nil {
 			return err
 		}
 	}

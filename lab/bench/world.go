@@ -32,7 +32,7 @@ func raise(ctx context.Context, o Options, p Programs, log io.Writer) (*World, e
 	if err := wire(); err != nil {
 		return w, err
 	}
-	if o.Only == "ipam" { // nodes of another kind, by a program of their own
+	if o.Only == "ipam" || o.Only == "webhook" { // nodes of another kind, by a program of their own
 		return w, w.serveAPI(ctx, o)
 	}
 	if o.Side != Ours {

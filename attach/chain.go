@@ -193,11 +193,20 @@ func (n Network) Foreign() bool {
 // step reads a plugin behind the first. What tuning sets an interface has from the start, when it is made here.
 func (n *Network) step(p pluginConfig) error {
 	spec, err := chained.Parse(p.Type, p.raw)
+	if _, elsewhere := errors.AsType[chained.Elsewhere](err); elsewhere {
+		n.Steps = append(n.Steps, Step{Type: p.Type, Raw: p.raw, Foreign: true})
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	if t, ok := spec.(chained.Tuning); ok {
-		n.MAC, n.MTU = t.MAC, t.MTU
+		if t.MAC != nil {
+			n.MAC = t.MAC
+		}
+		if t.MTU != 0 {
+			n.MTU = t.MTU
+		}
 	}
 	n.Steps = append(n.Steps, Step{Type: p.Type, Raw: p.raw, Chained: spec})
 	return nil

@@ -46,7 +46,7 @@ func TestParseDefinitionSaysWhere(t *testing.T) {
 		{`null`, ReasonBadConfig, "object"},
 		{`"text"`, ReasonBadConfig, ""},
 		{`{"plugins":[{"type":"macvlan","master":"up1"},{"type":"bridge"}]}`, ReasonBadConfig, "second interface"},
-		{`{"plugins":[{"type":"macvlan","master":"up1"},{"type":"tuning","sysctl":{"net.ipv4.x":"1"}}]}`, "UnsupportedOption", `"sysctl"`},
+		{`{"plugins":[{"type":"macvlan","master":"up1"},{"type":"tuning","sysctl":{"kernel.x":"1"}}]}`, ReasonBadConfig, `"sysctl"`},
 		{`{"plugins":[{"type":"macvlan","master":"up1"},{"type":"tuning","mtu":3}]}`, ReasonBadConfig, "3 is not an MTU"},
 		{`{"plugins":[{"type":"macvlan","master":"up1"},{"type":"tuning","mac":"x"}]}`, ReasonBadConfig, `"mac"`},
 		{`{"type":"ptp","ipam":{"type":"calico-ipam"}}`, "UnknownAddressType", "calico-ipam"},

@@ -3,22 +3,45 @@ package chained
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/kernel/netns"
 )
 
 // Runner carries out chained plugins on one node. It is safe for use by many goroutines; calls for one sandbox do not overlap.
-type Runner struct{}
+type Runner struct {
+	// Root is the node's root as this process sees it; "" is this process's own.
+	Root string
+	// Node is the node's network namespace, nil for the one of this process.
+	Node *netns.Namespace
+}
 
 // Add carries out one plugin. It gives the interface as it is now, for the next of the chain, and what Del and Check need besides the
 // configuration (nil for nothing), which is kept over a crash. After an error it has taken back what it did.
-func (r *Runner) Add(_ context.Context, c Call, _ Spec) (kind.Wired, json.RawMessage, error) {
-	return c.Wired, nil, nil
+func (r *Runner) Add(_ context.Context, c Call, s Spec) (kind.Wired, json.RawMessage, error) {
+	switch s := s.(type) {
+	case Tuning:
+		return r.tune(c, s)
+	}
+	return c.Wired, nil, fmt.Errorf("add: no plugin for %T", s)
 }
 
 // Del takes back what Add did, or may have done before a crash; then state is nil. It may be said any number of times, also when the
 // namespace is gone.
-func (r *Runner) Del(context.Context, Call, Spec, json.RawMessage) error { return nil }
+func (r *Runner) Del(_ context.Context, c Call, s Spec, state json.RawMessage) error {
+	switch s.(type) {
+	case Tuning:
+		return untune(c, state)
+	}
+	return fmt.Errorf("delete: no plugin for %T", s)
+}
 
 // Check compares what Add did with what is there. Differences are kind.Mismatch.
-func (r *Runner) Check(context.Context, Call, Spec, json.RawMessage) error { return nil }
+func (r *Runner) Check(_ context.Context, c Call, s Spec, state json.RawMessage) error {
+	switch s := s.(type) {
+	case Tuning:
+		return checkTuning(c, s)
+	}
+	return fmt.Errorf("check: no plugin for %T", s)
+}

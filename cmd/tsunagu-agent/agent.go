@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tsunagu-net/tsunagu/attach"
+	"github.com/tsunagu-net/tsunagu/attach/chained"
 	"github.com/tsunagu-net/tsunagu/attach/delegate"
 	"github.com/tsunagu-net/tsunagu/attach/dhcp"
 	"github.com/tsunagu-net/tsunagu/attach/hostport"
@@ -182,6 +183,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		Pods: a.pods, Definitions: a.definitions, Pools: a.pools, Namespaces: a.options.namespaces,
 		PodNetwork: podNetwork{a.options.node, a.nodes, a.services, a.overlay, a.options.prefixes},
 		Delegates:  delegate.New(delegate.Options{Root: a.options.hostRoot, Dirs: []string{a.options.binDir}, Patience: a.options.pluginTime}),
+		Chained:    &chained.Runner{Root: a.options.hostRoot},
 		Addresses:  given, Claims: store, Wirer: wirer, Ports: hostport.New(a.overlay.Table(), a.log.With("room", "hostport")),
 		Events: a.events, Statuses: kube.NewStatuses(a.client), Elsewhere: kube.NewElsewhere(a.client, a.options.node), Leases: leases, Devices: a.options.devices(), Wishes: a.wishes, Meter: a.metrics, Log: a.log.With("room", "attach"),
 		Records: records, Incomplete: found.New || found.Damaged > 0, Lacks: a.lacks,

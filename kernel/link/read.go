@@ -22,6 +22,9 @@ type Link struct {
 	Up, Carrier, Loopback bool
 	// Promisc is the promiscuous flag as set by an administrator.
 	Promisc bool
+	// AllMulticast tells that it takes in every multicast frame; QueueLength is that of its transmit queue, in packets.
+	AllMulticast bool
+	QueueLength  uint32
 	// Master is the index of the bridge or bond it belongs to; 0 for none.
 	Master int
 	// Parent is the index of the link below (macvlan) or at the other end (veth), in its own namespace; 0 for none.
@@ -129,7 +132,8 @@ func readLink(b []byte) (Link, bool) {
 		Loopback: flags&unix.IFF_LOOPBACK != 0,
 		Promisc:  flags&unix.IFF_PROMISC != 0,
 
-		ParentSpace: noNumber,
+		AllMulticast: flags&unix.IFF_ALLMULTI != 0,
+		ParentSpace:  noNumber,
 	}
 	attrs(b[unix.SizeofIfInfomsg:], func(typ uint16, v []byte) {
 		switch typ {
@@ -147,6 +151,8 @@ func readLink(b []byte) (Link, bool) {
 			l.Parent = int(u32(v))
 		case unix.IFLA_LINK_NETNSID:
 			l.ParentSpace = int(int32(u32(v)))
+		case unix.IFLA_TXQLEN:
+			l.QueueLength = u32(v)
 		case unix.IFLA_GROUP:
 			l.Group = u32(v)
 		case unix.IFLA_LINKINFO:

@@ -23,12 +23,15 @@ type Change struct {
 	Master  *int // 0 takes it out of its bridge
 	Up      *bool
 	Promisc *bool
+	// AllMulticast takes in every multicast frame. QueueLength is that of the transmit queue, in packets; 0 is possible.
+	AllMulticast *bool
+	QueueLength  *uint32
 }
 
 // Set is the operation for a Change.
 func Set(c Change) Op {
 	var flags, mask uint32
-	for bit, want := range map[uint32]*bool{unix.IFF_UP: c.Up, unix.IFF_PROMISC: c.Promisc} {
+	for bit, want := range map[uint32]*bool{unix.IFF_UP: c.Up, unix.IFF_PROMISC: c.Promisc, unix.IFF_ALLMULTI: c.AllMulticast} {
 		if want != nil {
 			mask |= bit
 			if *want {
@@ -49,6 +52,9 @@ func Set(c Change) Op {
 	}
 	if c.MTU > 0 {
 		m.u32(unix.IFLA_MTU, uint32(c.MTU))
+	}
+	if c.QueueLength != nil {
+		m.u32(unix.IFLA_TXQLEN, *c.QueueLength)
 	}
 	if c.Alias != nil {
 		m.text(unix.IFLA_IFALIAS, *c.Alias)

@@ -191,6 +191,9 @@ func (s *Server) build(ctx context.Context, record Record, plan []planned, pod P
 
 // wire takes addresses and makes interfaces with them.
 func (s *Server) wire(ctx context.Context, record Record, plan []planned, began time.Time) ([]kind.Wired, time.Time, error) {
+	if err := s.recounter.plan(ctx, plan); err != nil {
+		return nil, began, err
+	}
 	if err := s.takeAll(ctx, record, plan); err != nil {
 		return nil, began, err
 	}

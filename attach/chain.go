@@ -30,8 +30,10 @@ type Network struct {
 	NoCheck, NoGC bool
 	// Name is that of the configuration, or of the definition when it has none.
 	Name string
-	// IPAM is where addresses come from; zero for a network without.
-	IPAM ipam.Config
+	// IPAM is where addresses come from; zero for a network without. PerNodeByChoice tells that nodes count for themselves because the
+	// definition says so.
+	IPAM            ipam.Config
+	PerNodeByChoice bool
 }
 
 // pluginConfig is the part of a plugin's configuration that this room reads (CNI spec 1.1.0 section 1).
@@ -88,7 +90,7 @@ func parseDefinition(d Definition, asked delegate.Asked) (Network, error) {
 			return n, &r
 		}
 	}
-	n.IPAM = n.IPAM.OfNetwork(n.Name, d.ClusterWide)
+	n.IPAM, n.PerNodeByChoice = n.IPAM.OfNetwork(n.Name, d.clusterWide(n.Spec)), d.Count == CountNode
 	return n, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/near"
 )
 
@@ -18,17 +19,46 @@ type Definition struct {
 	Resource string
 	// Device is the one of Resource that the Pod has for it; "" when nobody looked.
 	Device string
-	// ClusterWide tells that addresses of ipam type host-local are counted in the whole cluster (HostLocalMark).
-	ClusterWide bool
+	// Count says where addresses of ipam type host-local are counted (HostLocalMark); "" leaves it to Definition.clusterWide.
+	Count Count
+	// OnDisk tells that Config stands in a file of this node: other nodes may have another.
+	OnDisk bool
 	// Binaries tells that plugins are executed also when their type is built in (PluginsMark).
 	Binaries bool
 	// Config is spec.config.
 	Config string
 }
 
-// HostLocalMark with the value "cluster", as an annotation of a definition or a label of its namespace, makes ipam type host-local count
-// addresses in the whole cluster. Without it each node counts for itself, as the plugin of that name does.
+// HostLocalMark with a Count, as an annotation of a definition or else as a label of its namespace, says where ipam type host-local counts
+// addresses.
 const HostLocalMark = "tsunagu.dev/host-local"
+
+// Count is where addresses of ipam type host-local are counted. Any other value of the mark is as if there were none.
+type Count string
+
+// The values of HostLocalMark.
+const (
+	CountCluster Count = "cluster"
+	CountNode    Count = "node"
+)
+
+// ParseCount reads the value of a mark.
+func ParseCount(mark string) Count {
+	if c := Count(mark); c == CountCluster || c == CountNode {
+		return c
+	}
+	return ""
+}
+
+// clusterWide tells whether addresses of ipam type host-local are counted in the whole cluster. Unless the definition says, they are where
+// all nodes read the same ranges and may be on one segment; the plugin of that name would give an address twice there
+// (docs/decisions/0013).
+func (d Definition) clusterWide(s kind.Spec) bool {
+	if d.Count != "" {
+		return d.Count == CountCluster
+	}
+	return !d.OnDisk && kind.Shared(s)
+}
 
 // PluginsMark with the value "binaries", as an annotation of a definition, has every plugin of it executed from the node's folder, as
 // another runtime would, also those that are built in.

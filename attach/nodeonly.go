@@ -45,7 +45,7 @@ func (n *nodeOnly) wired(record Record, plan []planned) {
 		return
 	}
 	for i, one := range plan {
-		if !one.net.IPAM.NodeOnly {
+		if !one.net.IPAM.NodeOnly || one.net.PerNodeByChoice {
 			continue
 		}
 		n.mu.Lock()

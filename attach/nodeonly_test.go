@@ -17,13 +17,17 @@ import (
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 )
 
-// Type host-local gives addresses of this node's own count, in a domain of the network's own, and gives them again after a restart.
+// Type host-local, told so, gives addresses of this node's own count, in a domain of the network's own, and gives them again after a restart.
 func TestHostLocal(t *testing.T) {
 	n := newNode(t)
 	conf := filepath.Join(t.TempDir(), "resolv.conf")
 	n.must(os.WriteFile(conf, []byte("nameserver 10.9.0.2\n"), 0o600))
 	n.define("red", `{"name":"red","type":"macvlan","master":"up1","ipam":{"type":"host-local","resolvConf":"`+conf+`","ranges":[[{"subnet":"10.9.0.0/24","rangeStart":"10.9.0.200","rangeEnd":"10.9.0.246"}],[{"subnet":"fd00:9::/64"}]],"routes":[{"dst":"10.8.0.0/16"}]}}`)
 	n.define("other", `{"type":"macvlan","master":"up1","ipam":{"type":"host-local","subnet":"10.9.0.0/24"}}`)
+	for name, d := range n.definitions {
+		d.Count = CountNode
+		n.definitions[name] = d
+	}
 	a, b := n.pod("a", "red"), n.pod("b", `[{"name":"red","ips":["10.9.0.201"]},{"name":"other"}]`)
 	a.add()
 	b.add()
@@ -65,10 +69,10 @@ func TestHostLocal(t *testing.T) {
 	n.clean()
 }
 
-// Marked for the cluster, the same configuration leases blocks.
+// On a segment that nodes may share, the same configuration leases blocks.
 func TestHostLocalInTheCluster(t *testing.T) {
 	n := newNode(t)
-	n.definitions["default/red"] = Definition{Namespace: "default", Name: "red", ClusterWide: true,
+	n.definitions["default/red"] = Definition{Namespace: "default", Name: "red",
 		Config: `{"name":"red","type":"macvlan","master":"up1","ipam":{"type":"host-local","subnet":"10.9.0.0/24"}}`}
 	s := n.pod("a", "red")
 	s.add()
@@ -108,7 +112,7 @@ func TestNodesThatCountForThemselvesAreTold(t *testing.T) {
 		s := &Server{Config: Config{Events: c, Elsewhere: e}}
 		s.reports = newReports(s)
 		s.nodeOnly = &nodeOnly{server: s, asked: map[string]time.Time{}}
-		net, err := ParseDefinition(Definition{Namespace: "default", Name: "red", Config: `{"type":"macvlan","ipam":{"type":"host-local","subnet":"10.9.0.0/24"}}`})
+		net, err := ParseDefinition(Definition{Namespace: "default", Name: "red", Config: `{"type":"bridge","ipam":{"type":"host-local","subnet":"10.9.0.0/24"}}`})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -81,7 +81,7 @@ func (p planner) fromDisk(d *Definition) error {
 	for _, dir := range p.files {
 		c, err := primary.Find(dir, func(c primary.Conf) bool { return c.Name == d.Name })
 		if err == nil {
-			d.Config = c.Text
+			d.Config, d.OnDisk = c.Text, true
 			return nil
 		}
 		looked = append(looked, err.Error())

@@ -26,6 +26,8 @@ type Addresses interface {
 	// TakeMore gives an interface addresses beside those it has; Keep takes back all but some.
 	TakeMore(ctx context.Context, owner ipam.Owner, wants []ipam.Want) ([]ipam.Grant, error)
 	Keep(ctx context.Context, owner ipam.Owner, addresses []netip.Addr) error
+	// Recount has addresses that an interface has counted in another domain.
+	Recount(ctx context.Context, owner ipam.Owner, wants []ipam.Want) error
 	// Free takes back what an interface has; nothing is fine.
 	Free(ctx context.Context, key ipam.Key) error
 	// Quarantine keeps an address from everybody for a while; QuarantineIdle does if no interface was given it meanwhile.

@@ -123,6 +123,7 @@ type Server struct {
 	sandboxes sandboxes
 	reports   *reports
 	nodeOnly  *nodeOnly
+	recounter *recounter
 	verdicts  verdicts
 	ahead     *ahead
 	live      *live
@@ -167,6 +168,7 @@ func New(c Config) (*Server, error) {
 	s.damaged = err != nil || c.Incomplete || hasGap(c.Records)
 	s.reports = newReports(s)
 	s.nodeOnly = &nodeOnly{server: s, asked: map[string]time.Time{}}
+	s.recounter = newRecounter(s)
 	s.ahead = &ahead{server: s, places: make(chan struct{}, mostAhead)}
 	s.live = newLive(s)
 	return s, err

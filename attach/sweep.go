@@ -101,7 +101,7 @@ func (s *Server) Sweep(ctx context.Context) error {
 	for _, record := range s.records.list() {
 		errs = append(errs, s.sweepRecord(ctx, record, seen))
 	}
-	errs = append(errs, s.sweepLoans(ctx, seen), s.sweepAddresses(ctx, seen), s.sweepLeases(ctx, seen), s.sweepLinks(ctx, seen), s.sweepObjects(ctx), s.mend(ctx))
+	errs = append(errs, s.sweepLoans(ctx, seen), s.sweepAddresses(ctx, seen), s.sweepLeases(ctx, seen), s.sweepLinks(ctx, seen), s.sweepObjects(ctx), s.recounter.sweep(ctx), s.mend(ctx))
 	for what := range s.suspects {
 		if !seen[what] {
 			delete(s.suspects, what)

@@ -10,8 +10,8 @@ var unknownIPAM = Check{
 	Code:  "TSU3103",
 	Title: "NetworkAttachmentDefinition whose addresses cannot be given out",
 	Explain: `The section ipam is of a type that is not built in, or says something impossible. tsunagu and whereabouts give out addresses ` +
-		`that are unique in the cluster; host-local counts on each node by itself, so a definition for the whole cluster gives one address to two ` +
-		`Pods unless it is annotated tsunagu.dev/host-local=cluster.`,
+		`that are unique in the cluster; so does host-local of tsunagu where nodes may share a segment. Multus with the plugin host-local counts on each node by itself, and a ` +
+		`definition for the whole cluster gives one address to two Pods.`,
 	Needs: []Part{Definitions},
 	Look: func(s *Snapshot) []Finding {
 		var found []Finding

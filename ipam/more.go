@@ -21,13 +21,30 @@ func (a *Allocator) TakeMore(ctx context.Context, owner Owner, wants []Want) ([]
 // the interface is from then on. Without any of its addresses it is Free. Call
 // it when nothing has the others any more.
 func (a *Allocator) Keep(ctx context.Context, owner Owner, addresses []netip.Addr) error {
+	return a.retain(ctx, owner, func(s *slot) bool { return slices.Contains(addresses, s.Address.Addr()) })
+}
+
+// Recount gives an interface the addresses that it has already in the domain of the wants, all of which are static, and takes them back in
+// any other: the domain in which a network's addresses are counted has changed. An address that somebody has there is a Refusal, and then
+// nothing is changed.
+func (a *Allocator) Recount(ctx context.Context, owner Owner, wants []Want) error {
+	if _, err := a.TakeMore(ctx, owner, wants); err != nil {
+		return err
+	}
+	return a.retain(ctx, owner, func(s *slot) bool {
+		return !slices.ContainsFunc(wants, func(w Want) bool { return w.Static == s.Address.Addr() && w.Pool.Domain != s.domain })
+	})
+}
+
+// retain takes back what an interface has, but for some of it.
+func (a *Allocator) retain(ctx context.Context, owner Owner, stays func(*slot) bool) error {
 	a.mu.Lock()
 	h := a.held[owner.Key]
 	if h == nil {
 		a.mu.Unlock()
 		return nil
 	}
-	stay, gone := h.split(addresses)
+	stay, gone := h.split(stays)
 	if len(stay) == 0 {
 		a.mu.Unlock()
 		return a.Free(ctx, owner.Key)
@@ -65,9 +82,9 @@ func (a *Allocator) Keep(ctx context.Context, owner Owner, addresses []netip.Add
 }
 
 // split parts the addresses of a holding into those that stay and the others.
-func (h *held) split(stay []netip.Addr) (kept, gone []slot) {
+func (h *held) split(stays func(*slot) bool) (kept, gone []slot) {
 	for _, s := range h.slots[:h.addresses()] {
-		if slices.Contains(stay, s.Address.Addr()) {
+		if stays(&s) {
 			kept = append(kept, s)
 		} else {
 			gone = append(gone, s)

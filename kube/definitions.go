@@ -37,7 +37,7 @@ func NewDefinitions(c *Client) *Definitions {
 	return &Definitions{
 		watched: watchObjects("network attachment definitions", lw, &nadv1.NetworkAttachmentDefinition{}, stripDefinition),
 		client:  c.Networks,
-		marked:  newMarkedNamespaces(c, "whose host-local counts in the cluster", attach.HostLocalMark, clusterMark),
+		marked:  newMarkedNamespaces(c, "that say where host-local counts", attach.HostLocalMark, ""),
 	}
 }
 
@@ -93,19 +93,20 @@ func (d *Definitions) All() []attach.Definition {
 	return all
 }
 
-// read is toDefinition, and whether addresses are counted in the whole cluster. Only a definition with host-local asks that.
+// read is toDefinition, and where addresses are counted when the namespace says so. Only a definition with host-local, or one whose
+// configuration is elsewhere, asks that.
 func (d *Definitions) read(ctx context.Context, object *nadv1.NetworkAttachmentDefinition) (attach.Definition, error) {
 	def := toDefinition(object)
-	if def.ClusterWide || !strings.Contains(def.Config, ipam.TypeHostLocal) {
+	if def.Count != "" || def.Config != "" && !strings.Contains(def.Config, ipam.TypeHostLocal) {
 		return def, nil
 	}
-	var err error
-	def.ClusterWide, err = d.marked.has(ctx, def.Namespace)
+	mark, err := d.marked.value(ctx, def.Namespace)
+	def.Count = attach.ParseCount(mark)
 	return def, err
 }
 
 func toDefinition(d *nadv1.NetworkAttachmentDefinition) attach.Definition {
 	return attach.Definition{Namespace: d.Namespace, Name: d.Name, Network: d.Labels[v1alpha1.NetworkLabel],
-		Resource: d.Annotations[resourceAnnotation], ClusterWide: d.Annotations[attach.HostLocalMark] == clusterMark, Config: d.Spec.Config,
+		Resource: d.Annotations[resourceAnnotation], Count: attach.ParseCount(d.Annotations[attach.HostLocalMark]), Config: d.Spec.Config,
 		Binaries: d.Annotations[attach.PluginsMark] == binariesMark}
 }

@@ -8,7 +8,7 @@ import (
 
 const hostLocalConfig = `{"type":"ptp","ipam":{"type":"host-local","subnet":"10.1.0.0/24"}}`
 
-// A definition of type host-local counts in the cluster when it says so, or its namespace.
+// A definition of type host-local counts where it says, else where its namespace says.
 func TestWhatCountsInTheCluster(t *testing.T) {
 	a := newAPIServer(t)
 	define := func(namespace, name string, annotations map[string]string) {
@@ -19,12 +19,14 @@ func TestWhatCountsInTheCluster(t *testing.T) {
 	define("default", "annotated", map[string]string{attach.HostLocalMark: "cluster"})
 	define("default", "misspelt", map[string]string{attach.HostLocalMark: "yes"})
 	define("shared", "labelled", nil)
+	define("shared", "otherwise", map[string]string{attach.HostLocalMark: "node"})
 	a.objects["/api/v1/namespaces/shared"] = meta("meta.k8s.io/v1", "PartialObjectMetadata", "", "shared", "n1", map[string]any{"labels": map[string]string{attach.HostLocalMark: "cluster"}})
 	d := NewDefinitions(a.Client)
 	run(t, d.Run)
 	eventually(t, "synced", func() bool { return d.Synced() && d.marked.Synced() })
-	for key, want := range map[[2]string]bool{{"default", "plain"}: false, {"default", "annotated"}: true, {"default", "misspelt"}: false, {"shared", "labelled"}: true} {
-		if got, err := d.Definition(t.Context(), key[0], key[1]); err != nil || got.ClusterWide != want {
+	for key, want := range map[[2]string]attach.Count{{"default", "plain"}: "", {"default", "annotated"}: attach.CountCluster, {"default", "misspelt"}: "",
+		{"shared", "labelled"}: attach.CountCluster, {"shared", "otherwise"}: attach.CountNode} {
+		if got, err := d.Definition(t.Context(), key[0], key[1]); err != nil || got.Count != want {
 			t.Errorf("%v: %+v, %v", key, got, err)
 		}
 	}
@@ -34,11 +36,11 @@ func TestWhatCountsInTheCluster(t *testing.T) {
 func TestUnknownNamespaceIsAskedFor(t *testing.T) {
 	a := newAPIServer(t)
 	a.objects["/api/v1/namespaces/shared"] = meta("meta.k8s.io/v1", "PartialObjectMetadata", "", "shared", "n1", map[string]any{"labels": map[string]string{attach.HostLocalMark: "cluster"}})
-	m := newMarkedNamespaces(a.Client, "of the test", attach.HostLocalMark, clusterMark)
-	if ok, err := m.has(t.Context(), "shared"); !ok || err != nil {
-		t.Error(ok, err)
+	m := newMarkedNamespaces(a.Client, "of the test", attach.HostLocalMark, "")
+	if got, err := m.value(t.Context(), "shared"); got != "cluster" || err != nil {
+		t.Error(got, err)
 	}
-	if _, err := m.has(t.Context(), "unknown"); err == nil {
+	if _, err := m.value(t.Context(), "unknown"); err == nil {
 		t.Error("a namespace that cannot be read is not marked")
 	}
 }

@@ -13,19 +13,19 @@ import (
 	"github.com/tsunagu-net/tsunagu/attach"
 )
 
-// clusterMark is the value of attach.HostLocalMark.
-const clusterMark = "cluster"
-
-// markedNamespaces are those with a label of a value. The watch sees no others, so that a cluster without any costs nothing.
+// markedNamespaces are those with a label, of one value or of any. The watch sees no others, so that a cluster without any costs nothing.
 type markedNamespaces struct {
 	*watched
-	client       metadata.Interface
-	label, value string
+	client metadata.Interface
+	label  string
 }
 
-// newMarkedNamespaces prepares the copy; what says in few words what the label means.
+// newMarkedNamespaces prepares the copy; what says in few words what the label means. Without a value, all of them.
 func newMarkedNamespaces(c *Client, what, label, value string) *markedNamespaces {
-	mark := label + "=" + value
+	mark := label
+	if value != "" {
+		mark += "=" + value
+	}
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = mark
@@ -36,34 +36,39 @@ func newMarkedNamespaces(c *Client, what, label, value string) *markedNamespaces
 			return c.Metadata.Resource(namespaces).Watch(ctx, o)
 		},
 	}
-	return &markedNamespaces{watchObjects("namespaces "+what, lw, &metav1.PartialObjectMetadata{}, stripMarked), c.Metadata, label, value}
+	return &markedNamespaces{watchObjects("namespaces "+what, lw, &metav1.PartialObjectMetadata{}, stripMarked(label)), c.Metadata, label}
 }
 
-func stripMarked(object any) (any, error) {
-	m, ok := object.(*metav1.PartialObjectMetadata)
-	if !ok {
-		return object, nil
+func stripMarked(label string) cache.TransformFunc {
+	return func(object any) (any, error) {
+		m, ok := object.(*metav1.PartialObjectMetadata)
+		if !ok {
+			return object, nil
+		}
+		m.ObjectMeta = metav1.ObjectMeta{Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: map[string]string{label: m.Labels[label]}}
+		return m, nil
 	}
-	m.ObjectMeta = metav1.ObjectMeta{Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion}
-	return m, nil
 }
 
-// has tells whether a namespace is marked. Until the copy is complete it is asked for: counting on one node what is to be counted in
-// the cluster gives an address twice.
-func (m *markedNamespaces) has(ctx context.Context, name string) (bool, error) {
+// value is the label's on a namespace, "" for none. Until the copy is complete it is asked for: counting on one node what is to be counted
+// in the cluster gives an address twice.
+func (m *markedNamespaces) value(ctx context.Context, name string) (string, error) {
 	if m.Synced() {
-		return m.marked(name), nil
+		if object, ok, _ := m.store.GetByKey(name); ok {
+			return object.(*metav1.PartialObjectMetadata).Labels[m.label], nil
+		}
+		return "", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	n, err := m.client.Resource(namespaces).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
-		return false, fmt.Errorf("read whether namespace %s is labelled %s: %w: %w", name, m.label, attach.ErrUnavailable, err)
+		return "", fmt.Errorf("read whether namespace %s is labelled %s: %w: %w", name, m.label, attach.ErrUnavailable, err)
 	}
-	return n.Labels[m.label] == m.value, nil
+	return n.Labels[m.label], nil
 }
 
-// marked is has for who goes by the copy.
+// marked tells whether a namespace is in the copy.
 func (m *markedNamespaces) marked(name string) bool {
 	_, ok, _ := m.store.GetByKey(name)
 	return ok

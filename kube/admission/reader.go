@@ -20,9 +20,6 @@ import (
 // resourceAnnotation names the device resource of a definition (Multi-Net spec 1.3 section 3.4).
 const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName"
 
-// clusterMark is the value of attach.HostLocalMark.
-const clusterMark = "cluster"
-
 // liveTimeout is how long a single question to the API server may take.
 const liveTimeout = 300 * time.Millisecond
 
@@ -67,11 +64,11 @@ func (d definitions) Definition(ctx context.Context, namespace, name string) (at
 		return attach.Definition{}, err
 	}
 	def := toDefinition(&o)
-	if !def.ClusterWide && strings.Contains(def.Config, ipam.TypeHostLocal) {
+	if def.Count == "" && strings.Contains(def.Config, ipam.TypeHostLocal) {
 		var n metav1.PartialObjectMetadata
 		n.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 		if err := d.d.Cached.Get(ctx, client.ObjectKey{Name: namespace}, &n); err == nil {
-			def.ClusterWide = n.Labels[attach.HostLocalMark] == clusterMark
+			def.Count = attach.ParseCount(n.Labels[attach.HostLocalMark])
 		}
 	}
 	return def, nil
@@ -92,7 +89,7 @@ func (d definitions) All() []attach.Definition {
 func toDefinition(o *nadv1.NetworkAttachmentDefinition) attach.Definition {
 	return attach.Definition{Namespace: o.Namespace, Name: o.Name, Network: o.Labels[v1alpha1.NetworkLabel],
 		Resource: o.Annotations[resourceAnnotation], Config: o.Spec.Config,
-		ClusterWide: o.Annotations[attach.HostLocalMark] == clusterMark}
+		Count: attach.ParseCount(o.Annotations[attach.HostLocalMark])}
 }
 
 func (p pools) Pool(ctx context.Context, name string) (ipam.Pool, error) {

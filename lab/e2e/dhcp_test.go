@@ -198,25 +198,26 @@ spec:
 	}))
 }
 
-// A definition of type host-local that two nodes use gets a warning that names the annotation, and with the annotation no address twice.
+// A definition of type host-local gives no address twice on a segment that nodes share. A bridge of each node's own counts on each node, and
+// gets a warning that names the annotation.
 func TestHostLocal(t *testing.T) {
 	ns := room(t, "e2e-hostlocal")
-	define := func(name, annotations string) {
+	define := func(name, plugin string) {
 		must(t, lab.Apply(within(t, 20*time.Second), `apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
-metadata: {name: `+name+`, namespace: `+ns+`, annotations: {`+annotations+`}}
+metadata: {name: `+name+`, namespace: `+ns+`}
 spec:
   config: |
-    {"cniVersion": "1.0.0", "name": "`+name+`", "type": "macvlan", "master": "up2", "mode": "bridge",
+    {"cniVersion": "1.0.0", "name": "`+name+`", `+plugin+`,
      "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.89.0.0/24", "rangeStart": "10.89.0.200", "rangeEnd": "10.89.0.246"}]]}}
 `))
 	}
-	define("mine", "")
-	define("ours", `tsunagu.dev/host-local: cluster`)
+	define("mine", `"type": "bridge", "bridge": "br-mine"`)
+	define("ours", `"type": "macvlan", "master": "up2", "mode": "bridge"`)
 	a := create(t, ns, "a", "node1", "ours")
 	b := create(t, ns, "b", "node2", "ours")
 	if x, y := address(t, a, ns+"/ours", false), address(t, b, ns+"/ours", false); x == y {
-		t.Errorf("both have %s, although the definition counts in the cluster", x)
+		t.Errorf("both have %s, although the nodes share the segment", x)
 	}
 	create(t, ns, "first", "node1", "mine")
 	must(t, lab.Apply(within(t, 20*time.Second), pod(ns, "second", "node2", `[{"name":"mine","ips":["10.89.0.210"]}]`)))

@@ -30,6 +30,8 @@ type compatRow struct {
 	// differs are parts of lines of the portrait that are another's on purpose.
 	differs []string
 	prepare func(w *world)
+	// restores tells that after DEL everything is as it was before ADD; where it is not, the plugin leaves what we leave.
+	restores bool
 	// effect is looked at while it is there; what it gives is compared too.
 	effect func(w *world) []string
 }
@@ -62,11 +64,16 @@ func (r compatRow) run(t *testing.T) {
 			return
 		}
 		own := newWorld(t, r.addresses...)
-		here, gone := r.carriedOut(own, spec)
+		before, here, gone := r.carriedOut(own, spec)
+		if r.restores {
+			r.compare(t, "before ADD and after DEL", gone, before)
+		}
 		if binary := r.binary(); binary != "" {
 			there, left := r.byReference(newWorld(t, r.addresses...), binary)
 			r.compare(t, "after ADD", here, there)
-			r.compare(t, "after DEL", gone, left)
+			if !r.restores {
+				r.compare(t, "after DEL", gone, left)
+			}
 		}
 	default:
 		r.refused(newWorld(t, r.addresses...), spec, err, r.Want)
@@ -94,7 +101,7 @@ func (r compatRow) refused(w *world, spec Spec, err error, words string) {
 }
 
 // carriedOut does it, checks it and takes it away, twice; it gives the portraits in between and after.
-func (r compatRow) carriedOut(w *world, spec Spec) (here, gone []string) {
+func (r compatRow) carriedOut(w *world, spec Spec) (clean, here, gone []string) {
 	w.Helper()
 	ctx := context.Background()
 	if r.prepare != nil {
@@ -102,6 +109,7 @@ func (r compatRow) carriedOut(w *world, spec Spec) (here, gone []string) {
 	}
 	w.call.Runtime = r.runtime
 	before := w.call.Wired
+	clean = w.portrait(r.knobs...)
 	wired, state := w.add(spec)
 	here = w.portrait(r.knobs...)
 	if r.effect != nil {
@@ -126,7 +134,7 @@ func (r compatRow) carriedOut(w *world, spec Spec) (here, gone []string) {
 		w.must(w.runner.Del(ctx, w.call, spec, nil))
 		w.must(w.runner.Del(ctx, w.call, spec, state))
 	}
-	return here, gone
+	return clean, here, gone
 }
 
 // binary is the plugin that knows the option; "" for none. TSUNAGU_CNI_PLUGINS is a directory with the newest ones.

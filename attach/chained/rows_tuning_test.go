@@ -7,7 +7,7 @@ import (
 )
 
 func compatRows() []compatRow {
-	return slices.Concat(tuningRows)
+	return slices.Concat(tuningRows, sbrRows)
 }
 
 // kernelHas tells whether the kernel has something that a row needs.

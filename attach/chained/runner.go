@@ -23,6 +23,8 @@ func (r *Runner) Add(_ context.Context, c Call, s Spec) (kind.Wired, json.RawMes
 	switch s := s.(type) {
 	case Tuning:
 		return r.tune(c, s)
+	case SBR:
+		return bySource(c, s)
 	}
 	return c.Wired, nil, fmt.Errorf("add: no plugin for %T", s)
 }
@@ -33,6 +35,8 @@ func (r *Runner) Del(_ context.Context, c Call, s Spec, state json.RawMessage) e
 	switch s.(type) {
 	case Tuning:
 		return untune(c, state)
+	case SBR:
+		return unsource(c, state)
 	}
 	return fmt.Errorf("delete: no plugin for %T", s)
 }
@@ -42,6 +46,8 @@ func (r *Runner) Check(_ context.Context, c Call, s Spec, state json.RawMessage)
 	switch s := s.(type) {
 	case Tuning:
 		return checkTuning(c, s)
+	case SBR:
+		return checkSources(c, state)
 	}
 	return fmt.Errorf("check: no plugin for %T", s)
 }

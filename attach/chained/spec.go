@@ -46,7 +46,7 @@ type Bandwidth struct {
 }
 
 // Names lists the built-in types, in order.
-func Names() []string { return []string{"tuning"} }
+func Names() []string { return []string{"tuning", "sbr"} }
 
 // Known tells whether a CNI plugin type is built in as a chained one.
 func Known(typ string) bool { return slices.Contains(Names(), typ) }
@@ -56,6 +56,8 @@ func Parse(typ string, raw []byte) (Spec, error) {
 	switch typ {
 	case "tuning":
 		return parseTuning(raw)
+	case "sbr":
+		return parseSBR(raw)
 	}
 	return nil, kind.UnknownKind{Type: typ}
 }

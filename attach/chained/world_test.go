@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/kernel/link"
@@ -40,13 +41,15 @@ func newWorld(t testing.TB, addresses ...string) *world {
 	name := fmt.Sprintf("tst-chained-%d-%d", os.Getpid(), worlds.Add(1))
 	w.node, w.pod = w.namespace(name+"-node"), w.namespace(name+"-pod")
 	for _, ns := range []*netns.Namespace{w.node, w.pod} { // no address is tentative, and no random one comes
-		w.in(ns, "sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.accept_ra=0", "net.ipv6.conf.lo.disable_ipv6=0",
+		w.in(ns, "sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.accept_ra=0", "net.ipv6.conf.lo.disable_ipv6=0",
 			"net.ipv6.conf.all.forwarding=1", "net.ipv4.ip_forward=1", "net.ipv6.conf.default.router_solicitations=0")
 		w.in(ns, "ip", "link", "set", "lo", "up")
 	}
 	w.in(w.node, "ip", "link", "add", "host1", "address", "02:00:00:00:01:01", "type", "veth", "peer", "net1", "address", "02:00:00:00:01:02", "netns", w.pod.Path())
 	w.in(w.node, "ip", "link", "set", "host1", "up")
 	w.in(w.pod, "ip", "link", "set", "net1", "up")
+	w.await(w.node, "host1")
+	w.await(w.pod, "net1")
 	w.call = Call{ContainerID: id, IfName: "net1", Network: "default/net", Name: "net", NetNS: w.pod.Path(), Namespace: "default", Pod: "pod", UID: "uid",
 		Wired: kind.Wired{ContainerID: id, IfName: "net1", Network: "default/net", Type: "ptp", MAC: "02:00:00:00:01:02", MTU: 1500, HostIf: "host1", HostMAC: "02:00:00:00:01:01"}}
 	for _, text := range addresses {
@@ -54,6 +57,17 @@ func newWorld(t testing.TB, addresses ...string) *world {
 	}
 	w.runner = &Runner{Node: w.node}
 	return w
+}
+
+// await waits until the kernel has told all of itself that a link works: then it has a link-local address, and the routes for that.
+func (w *world) await(ns *netns.Namespace, device string) {
+	w.Helper()
+	for began := time.Now(); time.Since(began) < 5*time.Second; time.Sleep(5 * time.Millisecond) {
+		if out := w.in(ns, "ip", "-6", "addr", "show", "dev", device, "scope", "link"); strings.Contains(out, "fe80:") && !strings.Contains(out, "tentative") {
+			return
+		}
+	}
+	w.Fatalf("%s has no link-local address", device)
 }
 
 // address gives net1 an address, and host1 the gateway.
@@ -172,7 +186,7 @@ func (w *world) portrait(knobs ...string) (lines []string) {
 		for _, command := range []string{"ip -o -d link", "ip -o addr", "ip -4 route show table all", "ip -6 route show table all", "ip -4 rule", "ip -6 rule", "tc qdisc show"} {
 			words := strings.Fields(command)
 			for _, line := range strings.Split(w.in(side.ns, words[0], words[1:]...), "\n") {
-				if line = strings.Join(strings.Fields(volatile.ReplaceAllString(numbered.ReplaceAllString(line, ""), "")), " "); line == "" || strings.HasPrefix(line, "Error: Peer netns") || strings.Contains(line, "fe80::") || strings.Contains(line, "ff00::/8") {
+				if line = strings.Join(strings.Fields(volatile.ReplaceAllString(numbered.ReplaceAllString(line, ""), "")), " "); line == "" || strings.HasPrefix(line, "Error: Peer netns") {
 					continue
 				}
 				lines = append(lines, side.name+" "+command+": "+line)

@@ -47,7 +47,7 @@ var networkDiagnoses = []diagnosis{
 
 	{"built in", nothing, "TSU3102", nil, ""},
 	{"a slip", config(`{"type":"macvlam"}`), "TSU3102", []string{"warning | " + hand + ` | "macvlam" is not built in; did you mean macvlan?`}, ""},
-	{"second in a list", config(`{"plugins":[{"type":"ptp"},{"type":"sbr"}]}`), "TSU3102", []string{"info | " + hand + ` | "sbr" (plugins[1])`}, ""},
+	{"second in a list", config(`{"plugins":[{"type":"ptp"},{"type":"egress"}]}`), "TSU3102", []string{"info | " + hand + ` | "egress" (plugins[1])`}, ""},
 	{"a second interface", config(`{"plugins":[{"type":"ptp"},{"type":"macvlan"}]}`), "TSU3102", []string{"error | " + hand + " | second interface | two definitions"}, ""},
 	{"a chained one stands first", config(`{"type":"tuning"}`), "TSU3102", []string{"info | " + hand + ` | "tuning"`}, ""},
 	{"no type", config(`{"name":"x"}`), "TSU3102", []string{"error | " + hand + " | without type"}, ""},

@@ -75,10 +75,10 @@ func (w *world) address(text string) {
 	w.Helper()
 	prefix, gateway, _ := strings.Cut(text, " via ")
 	a := kind.Address{Prefix: netip.MustParsePrefix(prefix)}
-	w.in(w.pod, "ip", "addr", "add", prefix, "dev", "net1")
+	w.in(w.pod, "ip", "addr", "add", prefix, "dev", "net1", "nodad")
 	if gateway != "" {
 		a.Gateway = netip.MustParseAddr(gateway)
-		w.in(w.node, "ip", "addr", "replace", netip.PrefixFrom(a.Gateway, a.Prefix.Bits()).String(), "dev", "host1")
+		w.in(w.node, "ip", "addr", "replace", netip.PrefixFrom(a.Gateway, a.Prefix.Bits()).String(), "dev", "host1", "nodad")
 		w.in(w.pod, "ip", family(a.Gateway), "route", "append", "default", "via", gateway, "dev", "net1")
 		dst := "0.0.0.0/0"
 		if a.Gateway.Is6() {
@@ -173,7 +173,7 @@ func (w *world) reference(verb, binary, config string, runtime map[string]any) e
 
 var (
 	numbered = regexp.MustCompile(`^\d+: `)
-	volatile = regexp.MustCompile(`NO-CARRIER,|state \w+ mode|\blinkdown\b|link-netns \S+|link-netnsid \d+|parentdev \S+|@if\d+|@\w+|valid_lft \w+|preferred_lft \w+|group default|numtxqueues \d+|numrxqueues \d+|gso_\w+ \d+|tso_\w+ \d+|gro_\w+ \d+|minmtu \d+|maxmtu \d+|addrgenmode \w+|protocol \d+|refcnt \d+|proto \w+|pref medium|index \d+ ref \d+ bind \d+`)
+	volatile = regexp.MustCompile(`NO-CARRIER,|\btentative\b|state \w+ mode|\blinkdown\b|link-netns \S+|link-netnsid \d+|parentdev \S+|@if\d+|@\w+|valid_lft \w+|preferred_lft \w+|group default|numtxqueues \d+|numrxqueues \d+|gso_\w+ \d+|tso_\w+ \d+|gro_\w+ \d+|minmtu \d+|maxmtu \d+|addrgenmode \w+|protocol \d+|refcnt \d+|proto \w+|pref medium|index \d+ ref \d+ bind \d+`)
 )
 
 // portrait is everything that a plugin may have changed, one object a line.

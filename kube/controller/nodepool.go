@@ -22,6 +22,9 @@ import (
 	nodepool "github.com/tsunagu-net/tsunagu/node/pool"
 )
 
+// noteMost is how long the API server lets the text of an Event be.
+const noteMost = 1024
+
 // poolsEvery is how often node pools are looked at.
 const poolsEvery = 5 * time.Second
 
@@ -191,5 +194,6 @@ func (r *nodePools) tell(o client.Object, kind, reason, text string) {
 		}
 	}
 	r.said[o.GetUID()] = told{text, r.now()}
+	text = text[:min(len(text), noteMost)]
 	r.events.Eventf(o, nil, kind, reason, "Scaling", "%s", text)
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 	"github.com/tsunagu-net/tsunagu/attach"
+	"github.com/tsunagu-net/tsunagu/node/variant"
 )
 
 var capi = schema.GroupVersion{Group: "cluster.x-k8s.io", Version: "v1beta2"}
@@ -92,9 +93,11 @@ func newPoolWorld(t *testing.T, objects ...client.Object) *poolWorld {
 
 // start begins with a controller that remembers nothing.
 func (w *poolWorld) start(c client.Client) {
-	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{capi})
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{capi, infraGroup, bootstrapGroup})
 	mapper.Add(capi.WithKind("MachineDeployment"), meta.RESTScopeNamespace)
 	mapper.Add(capi.WithKind("Machine"), meta.RESTScopeNamespace)
+	mapper.Add(infraGroup.WithKind(variant.VSphere), meta.RESTScopeNamespace)
+	mapper.Add(bootstrapGroup.WithKind(variant.Kubeadm), meta.RESTScopeNamespace)
 	w.r = &nodePools{Client: c, live: c, mapper: mapper, events: w.events, log: slog.New(slog.DiscardHandler), now: func() time.Time { return w.now },
 		still: map[string]numbers{}, unused: map[string]time.Time{}, said: map[types.UID]told{}}
 }

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -28,9 +29,14 @@ func (r *nodePools) observe(ctx context.Context) ([]*machineDeployment, error) {
 	if err != nil {
 		return nil, err
 	}
+	if kind, ok, err = r.machineKind("Machine"); err != nil || !ok {
+		return nil, err
+	}
 	var found []*machineDeployment
+	asked := false
 	for i := range deployments {
 		o := &deployments[i]
+		asked = asked || o.GetAnnotations()[v1alpha1.PoolSetsAnnotation] != "" || o.GetLabels()[v1alpha1.PoolBaseLabel] != ""
 		m, err := parsePool(o)
 		switch {
 		case o.GetDeletionTimestamp() != nil:
@@ -40,15 +46,15 @@ func (r *nodePools) observe(ctx context.Context) ([]*machineDeployment, error) {
 			found = append(found, m)
 		}
 	}
-	if len(found) == 0 {
+	if len(found) == 0 && !asked {
 		return nil, nil
-	}
-	if kind, ok, err = r.machineKind("Machine"); err != nil || !ok {
-		return nil, err
 	}
 	machines, err := r.list(ctx, kind)
 	if err != nil {
 		return nil, err
+	}
+	if err := errors.Join(r.breed(ctx, deployments, machines), r.open(ctx, deployments, machines)); err != nil {
+		r.log.Error("make node pools", "err", err) // those that are there are scaled all the same
 	}
 	nodes := map[string]bool{}
 	for _, m := range found {

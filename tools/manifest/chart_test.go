@@ -146,3 +146,26 @@ func TestChartNodePools(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Pools are made where the owner of the cluster said so, and nowhere else.
+func TestChartPoolNamespaces(t *testing.T) {
+	objects, _ := render(t, map[string]any{"controller": map[string]any{"nodePools": true, "poolNamespaces": []any{"machines"}}})
+	role, bound := objects["Role machines/tsunagu-controller-pools"], objects["RoleBinding machines/tsunagu-controller-pools"]
+	rules, _, _ := unstructured.NestedSlice(role.Object, "rules")
+	may := map[string]any{}
+	for _, r := range rules {
+		may[r.(map[string]any)["resources"].([]any)[0].(string)] = r.(map[string]any)["verbs"]
+	}
+	template := []any{"get", "create", "delete"}
+	if diff := cmp.Diff(map[string]any{"machinedeployments": []any{"create", "patch", "delete"}, "vspheremachinetemplates": template, "kubeadmconfigtemplates": template}, may); diff != "" {
+		t.Error(diff)
+	}
+	subjects, _, _ := unstructured.NestedSlice(bound.Object, "subjects")
+	if diff := cmp.Diff([]any{map[string]any{"kind": "ServiceAccount", "name": "tsunagu-controller", "namespace": "tsunagu-system"}}, subjects); diff != "" {
+		t.Error(diff)
+	}
+	objects, _ = render(t, map[string]any{"controller": map[string]any{"poolNamespaces": []any{"machines"}}})
+	if _, there := objects["Role machines/tsunagu-controller-pools"]; there {
+		t.Error("rights without the flag")
+	}
+}

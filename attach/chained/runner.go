@@ -25,6 +25,9 @@ func (r *Runner) Add(_ context.Context, c Call, s Spec) (kind.Wired, json.RawMes
 		return r.tune(c, s)
 	case SBR:
 		return bySource(c, s)
+	case Shaping:
+		state, err := r.shapeIt(c, s)
+		return c.Wired, state, err
 	}
 	return c.Wired, nil, fmt.Errorf("add: no plugin for %T", s)
 }
@@ -37,6 +40,8 @@ func (r *Runner) Del(_ context.Context, c Call, s Spec, state json.RawMessage) e
 		return untune(c, state)
 	case SBR:
 		return unsource(c, state)
+	case Shaping:
+		return r.unshape(c, state)
 	}
 	return fmt.Errorf("delete: no plugin for %T", s)
 }
@@ -48,6 +53,8 @@ func (r *Runner) Check(_ context.Context, c Call, s Spec, state json.RawMessage)
 		return checkTuning(c, s)
 	case SBR:
 		return checkSources(c, state)
+	case Shaping:
+		return r.checkShape(c, s)
 	}
 	return fmt.Errorf("check: no plugin for %T", s)
 }

@@ -172,13 +172,37 @@ func (w *world) reference(verb, binary, config string, runtime map[string]any) e
 }
 
 var (
-	numbered = regexp.MustCompile(`^\d+: `)
-	volatile = regexp.MustCompile(`NO-CARRIER,|\btentative\b|state \w+ mode|\blinkdown\b|link-netns \S+|link-netnsid \d+|parentdev \S+|@if\d+|@\w+|valid_lft \w+|preferred_lft \w+|group default|numtxqueues \d+|numrxqueues \d+|gso_\w+ \d+|tso_\w+ \d+|gro_\w+ \d+|minmtu \d+|maxmtu \d+|addrgenmode \w+|protocol \d+|refcnt \d+|proto \w+|pref medium|index \d+ ref \d+ bind \d+`)
+	throttles = regexp.MustCompile(`bwp[0-9a-f]{12}`)
+	random    = regexp.MustCompile(`link/ether \S+|fe80::\S+| \\ alias \S+`)
+	inet6     = regexp.MustCompile(`(?m)^\d+: (\S+)\s+inet6 ([0-9a-f:]+)/`)
+	numbered  = regexp.MustCompile(`^\d+: `)
+	volatile  = regexp.MustCompile(`NO-CARRIER,|\btentative\b|state \w+ mode|\blinkdown\b|link-netns \S+|link-netnsid \d+|parentdev \S+|@if\d+|@\w+|valid_lft \w+|preferred_lft \w+|group default|numtxqueues \d+|numrxqueues \d+|gso_\w+ \d+|tso_\w+ \d+|gro_\w+ \d+|minmtu \d+|maxmtu \d+|addrgenmode \w+|protocol \d+|refcnt \d+|proto \w+|pref medium|index \d+ ref \d+ bind \d+`)
 )
+
+// settle waits until every address has its routes: the kernel makes them a little later.
+func (w *world) settle(ns *netns.Namespace) {
+	w.Helper()
+	missing := ""
+	for began := time.Now(); time.Since(began) < 5*time.Second; time.Sleep(5 * time.Millisecond) {
+		missing = ""
+		routes := w.in(ns, "ip", "-6", "route", "show", "table", "all")
+		for _, found := range inet6.FindAllStringSubmatch(w.in(ns, "ip", "-6", "-o", "addr"), -1) {
+			if found[1] != "lo" && !strings.Contains(routes, "local "+found[2]+" dev "+found[1]) {
+				missing = found[0]
+			}
+		}
+		if missing == "" {
+			return
+		}
+	}
+	w.Fatalf("%s has no route", missing)
+}
 
 // portrait is everything that a plugin may have changed, one object a line.
 func (w *world) portrait(knobs ...string) (lines []string) {
 	w.Helper()
+	w.settle(w.node)
+	w.settle(w.pod)
 	for _, side := range []struct {
 		name string
 		ns   *netns.Namespace
@@ -186,7 +210,7 @@ func (w *world) portrait(knobs ...string) (lines []string) {
 		for _, command := range []string{"ip -o -d link", "ip -o addr", "ip -4 route show table all", "ip -6 route show table all", "ip -4 rule", "ip -6 rule", "tc qdisc show"} {
 			words := strings.Fields(command)
 			for _, line := range strings.Split(w.in(side.ns, words[0], words[1:]...), "\n") {
-				if line = strings.Join(strings.Fields(volatile.ReplaceAllString(numbered.ReplaceAllString(line, ""), "")), " "); line == "" || strings.HasPrefix(line, "Error: Peer netns") {
+				if line = strings.Join(strings.Fields(volatile.ReplaceAllString(throttles.ReplaceAllString(numbered.ReplaceAllString(line, ""), "IFB"), "")), " "); line == "" || strings.HasPrefix(line, "Error: Peer netns") {
 					continue
 				}
 				lines = append(lines, side.name+" "+command+": "+line)
@@ -201,9 +225,14 @@ func (w *world) portrait(knobs ...string) (lines []string) {
 	}
 	for _, dev := range []string{"host1"} {
 		for line := range strings.SplitSeq(w.in(w.node, "tc", "filter", "show", "dev", dev, "parent", "ffff:"), "\n") {
-			if line = strings.Join(strings.Fields(volatile.ReplaceAllString(line, "")), " "); line != "" {
+			if line = strings.Join(strings.Fields(volatile.ReplaceAllString(throttles.ReplaceAllString(line, "IFB"), "")), " "); line != "" {
 				lines = append(lines, "node filter "+dev+": "+line)
 			}
+		}
+	}
+	for i, line := range lines {
+		if strings.Contains(line, "IFB") { // its address is chance
+			lines[i] = random.ReplaceAllString(line, "")
 		}
 	}
 	slices.Sort(lines)

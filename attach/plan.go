@@ -38,6 +38,7 @@ type planner struct {
 	namespaces  Namespaces
 	podNetwork  PodNetwork
 	devices     Devices
+	cards       Cards
 	// primary is nil when Pods are on tsunagu's own network; clusterNetwork names another default network, "" for none.
 	primary        Primary
 	clusterNetwork string
@@ -98,6 +99,9 @@ func (p planner) resolve(ctx context.Context, pod Pod, s Selection, devices *han
 		return one, err
 	}
 	if err := p.fromDisk(&d); err != nil {
+		return one, err
+	}
+	if err := p.cards.put(&d); err != nil {
 		return one, err
 	}
 	if err := devices.give(ctx, &d); err != nil {

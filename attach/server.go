@@ -88,6 +88,8 @@ type Config struct {
 	Elsewhere Elsewhere
 	// Devices may be nil: then a network of a resource gets no device of the Pod's.
 	Devices Devices
+	// Cards may be nil: then a network of a port group has no interface here.
+	Cards Cards
 	// Leases may be nil: then networks of ipam type dhcp are refused.
 	Leases Leases
 	// Wishes may be nil: then no Pod that runs is attached to other networks.
@@ -151,7 +153,7 @@ func New(c Config) (*Server, error) {
 	err = errors.Join(err, bad)
 	s := &Server{
 		Config:  c,
-		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork, devices: c.Devices, primary: c.Primary, clusterNetwork: c.ClusterNetwork, files: c.Files},
+		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork, devices: c.Devices, cards: c.Cards, primary: c.Primary, clusterNetwork: c.ClusterNetwork, files: c.Files},
 		records: records, loans: loans,
 		wirings: make(chan struct{}, mostWirings), unwirings: make(chan struct{}, mostWirings), disturbed: make(chan struct{}, 1),
 		spared: map[string]bool{}, suspects: map[string]time.Time{},

@@ -62,7 +62,8 @@ func toReached(o *v1alpha1.Network, cards []v1alpha1.NodeCard) (node.Network, bo
 	}
 	n := node.Network{Name: o.Name, Interface: o.Spec.Reach.Interface, Trunk: o.Spec.Reach.Trunk, VLAN: int(o.Spec.Reach.VLAN)}
 	for _, c := range cards {
-		if mac, err := net.ParseMAC(c.MAC); err == nil && c.Network == o.Name {
+		current := o.Spec.Reach.PortGroup != nil && c.PortGroup == o.Spec.Reach.PortGroup.Name && !c.Leaving
+		if mac, err := net.ParseMAC(c.MAC); err == nil && c.Network == o.Name && current {
 			n.Card = mac
 		}
 	}

@@ -62,8 +62,8 @@ type Ask struct {
 	Target    netip.Addr
 }
 
-// on finds the interface that a network uses.
-func (n Network) on(have []Interface) (Interface, bool) {
+// On finds the interface that a network uses.
+func (n Network) On(have []Interface) (Interface, bool) {
 	i := slices.IndexFunc(have, func(i Interface) bool {
 		if n.Card != nil {
 			return bytes.Equal(i.MAC, n.Card)
@@ -80,7 +80,7 @@ func (n Network) on(have []Interface) (Interface, bool) {
 func Asks(networks []Network, have []Interface) []Ask {
 	var asks []Ask
 	for _, n := range networks {
-		i, found := n.on(have)
+		i, found := n.On(have)
 		if !found || !i.Up || !i.Carrier || n.Trunk != "" {
 			continue
 		}
@@ -109,7 +109,7 @@ func (n Network) judge(have []Interface, silent map[Ask]bool) v1alpha1.NodeNetwo
 	state := func(p v1alpha1.NetworkPhase, on, reason, format string, args ...any) v1alpha1.NodeNetworkState {
 		return v1alpha1.NodeNetworkState{Phase: p, Interface: on, Reason: reason, Message: fmt.Sprintf(format, args...)}
 	}
-	i, found := n.on(have)
+	i, found := n.On(have)
 	switch {
 	case !found && n.Card != nil:
 		return state(v1alpha1.NetworkPhaseMissing, "", CardNotSeen, "the node has no interface with MAC %s, the card that it was given", n.Card)

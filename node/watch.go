@@ -16,6 +16,8 @@ type Watch struct {
 	// Networks are those with a reach; Interfaces those of the node.
 	Networks   func() []Network
 	Interfaces func() ([]Interface, error)
+	// Raise takes a card up that the node was given; whoever boots the node knows nothing of it.
+	Raise func(Interface) error
 	// Ask asks questions for a second or so and gives those that nobody answered.
 	Ask func(context.Context, []Ask) (silent map[Ask]bool, err error)
 	// Report writes it, wherever it is kept.
@@ -80,6 +82,11 @@ func (w *Watch) look(ctx context.Context, asked map[Ask]time.Time, misses map[As
 	if err != nil {
 		return v1alpha1.NodeNetworkStatus{}, err
 	}
+	if w.raise(networks, have) {
+		if have, err = w.Interfaces(); err != nil {
+			return v1alpha1.NodeNetworkStatus{}, err
+		}
+	}
 	all := Asks(networks, have)
 	var due []Ask
 	for _, a := range all {
@@ -117,6 +124,22 @@ func (w *Watch) look(ctx context.Context, asked map[Ask]time.Time, misses map[As
 	return report(networks, have, silent), nil
 }
 
+// raise takes up the cards that are down, and tells whether any was.
+func (w *Watch) raise(networks []Network, have []Interface) (any bool) {
+	for _, n := range networks {
+		i, found := n.On(have)
+		if !found || n.Card == nil || i.Up || w.Raise == nil {
+			continue
+		}
+		if err := w.Raise(i); err != nil {
+			w.Log.Error("take up a network card", "interface", i.Name, "network", n.Name, "err", err)
+			continue
+		}
+		any = true
+	}
+	return any
+}
+
 func report(networks []Network, have []Interface, silent map[Ask]bool) v1alpha1.NodeNetworkStatus {
 	var s v1alpha1.NodeNetworkStatus
 	for _, i := range have {
@@ -145,5 +168,5 @@ var lasting = []string{"", "bond", "team", "vlan", "bridge"}
 // told tells whether an interface is worth telling of.
 func (i Interface) told(networks []Network) bool {
 	return i.PCI != "" || slices.Contains(lasting, i.Driver) ||
-		slices.ContainsFunc(networks, func(n Network) bool { on, ok := n.on([]Interface{i}); return ok && on.Index == i.Index })
+		slices.ContainsFunc(networks, func(n Network) bool { on, ok := n.On([]Interface{i}); return ok && on.Index == i.Index })
 }

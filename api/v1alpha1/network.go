@@ -1,6 +1,10 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // NetworkLabel is set on every object that the controller made for a Network;
 // its value is the Network's name.
@@ -23,6 +27,7 @@ const ConditionReady = "Ready"
 // +kubebuilder:printcolumn:name="Interface",type=string,JSONPath=`.spec.reach.interface`
 // +kubebuilder:printcolumn:name="Trunk",type=string,priority=1,JSONPath=`.spec.reach.trunk`
 // +kubebuilder:printcolumn:name="VLAN",type=integer,priority=1,JSONPath=`.spec.reach.vlan`
+// +kubebuilder:printcolumn:name="Port group",type=string,priority=1,JSONPath=`.spec.reach.portGroup.name`
 // +kubebuilder:printcolumn:name="Subnets",type=string,JSONPath=`.status.subnets`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Namespaces",type=integer,JSONPath=`.status.namespaces`
@@ -39,7 +44,9 @@ type Network struct {
 
 // NetworkSpec is what the user wants a Network to be.
 //
-// +kubebuilder:validation:XValidation:rule="!(self.attachment.kind in ['macvlan','host-device']) || (has(self.reach) && has(self.reach.interface))",message="attachment kind macvlan and host-device need reach.interface: the node's interface that is on the segment"
+// +kubebuilder:validation:XValidation:rule="self.attachment.kind != 'macvlan' || (has(self.reach) && (has(self.reach.interface) || has(self.reach.portGroup)))",message="attachment kind macvlan needs reach.interface, the node's interface that is on the segment, or reach.portGroup"
+// +kubebuilder:validation:XValidation:rule="self.attachment.kind != 'host-device' || (has(self.reach) && has(self.reach.interface))",message="attachment kind host-device needs reach.interface: the node's interface that is on the segment"
+// +kubebuilder:validation:XValidation:rule="!has(self.reach) || !has(self.reach.portGroup) || self.attachment.kind in ['macvlan','bridge']",message="a port group is attached by kind macvlan or bridge: its card serves many Pods"
 // +kubebuilder:validation:XValidation:rule="self.attachment.kind != 'ptp' || !has(self.reach) || !has(self.reach.interface)",message="attachment kind ptp is routed and has no uplink: leave reach.interface out, or use kind bridge or macvlan"
 // +kubebuilder:validation:XValidation:rule="self.attachment.kind != 'ptp' || (has(self.subnets) && self.subnets.size() > 0)",message="attachment kind ptp is routed and needs subnets"
 // +kubebuilder:validation:XValidation:rule="!has(self.reach) || !has(self.reach.trunk) || self.attachment.kind == 'bridge'",message="a VLAN of a trunk is attached by kind bridge"
@@ -72,7 +79,7 @@ type NetworkSpec struct {
 
 // Reach is how a node reaches a segment.
 //
-// +kubebuilder:validation:XValidation:rule="!(has(self.interface) && has(self.trunk))",message="reach.interface is an interface that is on the segment as a whole, reach.trunk one that carries it as a VLAN: give one of them"
+// +kubebuilder:validation:XValidation:rule="[has(self.interface), has(self.trunk), has(self.portGroup)].filter(x, x).size() <= 1",message="reach.interface is an interface that is on the segment as a whole, reach.trunk one that carries it as a VLAN, reach.portGroup a port group of vSphere that nodes are given a network card on: give one of them"
 // +kubebuilder:validation:XValidation:rule="has(self.trunk) == has(self.vlan)",message="reach.trunk and reach.vlan belong together: the node's interface that carries VLANs, and the number of this one, 1 to 4094"
 // +kubebuilder:validation:XValidation:rule="!has(self.datapath) || has(self.trunk)",message="reach.datapath is an option of reach.trunk"
 type Reach struct {
@@ -106,7 +113,55 @@ type Reach struct {
 	// +optional
 	// +kubebuilder:validation:Enum=ebpf;bridge
 	Datapath string `json:"datapath,omitempty"`
+
+	// PortGroup is a port group of vSphere that is the segment. Nodes that are
+	// virtual machines are given a network card on it when Pods need it, and it
+	// is taken away when none do.
+	// +optional
+	PortGroup *PortGroup `json:"portGroup,omitempty"`
 }
+
+// PortGroup is a port group of a vCenter, and how nodes are brought onto it.
+type PortGroup struct {
+	// Name is the port group's name, its inventory path where several have the
+	// name, or its managed object ID.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Name string `json:"name"`
+
+	// MaxNodes is how many nodes may have a card on it at the same time; the
+	// default is any number.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxNodes int32 `json:"maxNodes,omitempty"`
+
+	// IdleAfter is how long a card that no Pod uses stays, such as 10m, which is
+	// the default.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s')",message="idleAfter is a time such as 10m, and not negative"
+	IdleAfter *metav1.Duration `json:"idleAfter,omitempty"`
+}
+
+// DefaultIdleAfter is how long a card that no Pod uses stays if its Network
+// does not say.
+const DefaultIdleAfter = 10 * time.Minute
+
+// Idle is how long a card that no Pod uses stays.
+func (p PortGroup) Idle() time.Duration {
+	if p.IdleAfter == nil {
+		return DefaultIdleAfter
+	}
+	return p.IdleAfter.Duration
+}
+
+// CardPrefix begins what stands in a definition in place of an interface of the
+// node: the card that the node was given for the Network whose name follows. No
+// interface has such a name (the kernel allows no colon).
+const CardPrefix = "card:"
+
+// ConditionPortGroup is the condition of a Network with reach.portGroup that
+// says whether nodes can be given cards on it.
+const ConditionPortGroup = "PortGroup"
 
 // Attachment is how a Pod is attached to a Network.
 //
@@ -232,7 +287,7 @@ type NetworkStatus struct {
 	// kubectl show one value of a list only.
 	// +optional
 	Subnets string `json:"subnets,omitempty"`
-	// Conditions: Ready.
+	// Conditions: Ready, and PortGroup where spec.reach names one.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -48,6 +48,13 @@ type NodeCard struct {
 	// MAC is the card's address, by which the node finds it: names of interfaces
 	// change.
 	MAC string `json:"mac"`
+	// PortGroup is what it was put on, as the Network named it then.
+	// +optional
+	PortGroup string `json:"portGroup,omitempty"`
+	// Leaving is set when it is about to be taken away: the node has the Network
+	// no more.
+	// +optional
+	Leaving bool `json:"leaving,omitempty"`
 }
 
 // NodeNetworkStatus is what the node's agent sees.

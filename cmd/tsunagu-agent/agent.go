@@ -185,7 +185,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		Delegates:  delegate.New(delegate.Options{Root: a.options.hostRoot, Dirs: []string{a.options.binDir}, Patience: a.options.pluginTime}),
 		Chained:    &chained.Runner{Root: a.options.hostRoot},
 		Addresses:  given, Claims: store, Wirer: wirer, Ports: hostport.New(a.overlay.Table(), a.log.With("room", "hostport")),
-		Events: a.events, Statuses: kube.NewStatuses(a.client), Elsewhere: kube.NewElsewhere(a.client, a.options.node), Leases: leases, Devices: a.options.devices(), Wishes: a.wishes, Meter: a.metrics, Log: a.log.With("room", "attach"),
+		Events: a.events, Statuses: kube.NewStatuses(a.client), Elsewhere: kube.NewElsewhere(a.client, a.options.node), Leases: leases, Devices: a.options.devices(), Cards: a.card, Wishes: a.wishes, Meter: a.metrics, Log: a.log.With("room", "attach"),
 		Records: records, Incomplete: found.New || found.Damaged > 0, Lacks: a.lacks,
 	})
 	if err != nil {

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -20,6 +22,7 @@ func (a *agent) watchNetworks(ctx context.Context, id *identity) error {
 	w := &node.Watch{
 		Networks:   func() []node.Network { return a.networks.Reached(a.own.Cards()) },
 		Interfaces: interfaces,
+		Raise:      raise,
 		Ask:        askGateways,
 		Report: func(ctx context.Context, s v1alpha1.NodeNetworkStatus) error {
 			return a.own.Report(ctx, id.UID, s)
@@ -51,6 +54,48 @@ func (a *agent) wakeAtChange(ctx context.Context, wake chan<- struct{}) {
 		default:
 		}
 	}
+}
+
+// card finds the interface that is the node's card for a Network.
+func (a *agent) card(network string) (string, error) {
+	if !a.own.Synced() || !a.networks.Synced() {
+		return "", errors.New("the API server has not told yet which network cards this node has")
+	}
+	cards := a.own.Cards()
+	for _, n := range a.networks.Reached(cards) {
+		if n.Name != network || n.Card == nil {
+			continue
+		}
+		have, err := interfaces()
+		if err != nil {
+			return "", err
+		}
+		if i, found := n.On(have); found {
+			return i.Name, nil
+		}
+		return "", fmt.Errorf("this node has no interface with MAC %s, the card that it was given", n.Card)
+	}
+	for _, c := range cards {
+		if c.Network == network {
+			return "", fmt.Errorf("card %s of this node is about to be taken away", c.MAC)
+		}
+	}
+	return "", errors.New("this node has no network card on its port group")
+}
+
+// raise takes an interface up.
+func raise(i node.Interface) error {
+	home, err := netns.Home()
+	if err != nil {
+		return err
+	}
+	c, err := link.Dial(home)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	yes := true
+	return c.Apply(link.Set(link.Change{Device: i.Name, Index: i.Index, Up: &yes}))
 }
 
 // ownLinks begins the names of interfaces that tsunagu makes.

@@ -53,7 +53,7 @@ func (p *Placement) Handle(ctx context.Context, req admission.Request) (response
 	if err := json.Unmarshal(req.Object.Raw, &pod); err != nil || pod.Spec.HostNetwork || pod.Spec.NodeName != "" {
 		return admission.Allowed("")
 	}
-	networks, err := p.reached(ctx, pod.networks(), req.Namespace)
+	networks, err := p.Reached(ctx, pod.networks(), req.Namespace)
 	if err != nil {
 		p.Log.Debug("a Pod was not placed", "pod", req.Namespace+"/"+req.Name, "err", err)
 	}
@@ -65,8 +65,8 @@ func (p *Placement) Handle(ctx context.Context, req admission.Request) (response
 	return response.WithWarnings(worded(p.nowhere(ctx, networks))...)
 }
 
-// reached are the names of the Networks that a Pod selects and that only some nodes may have, each once.
-func (p *Placement) reached(ctx context.Context, annotation, namespace string) ([]string, error) {
+// Reached are the names of the Networks that a Pod selects and that only some nodes may have, each once.
+func (p *Placement) Reached(ctx context.Context, annotation, namespace string) ([]string, error) {
 	selections, err := attach.ParseSelections(annotation, namespace)
 	if err != nil {
 		return nil, err // the agents refuse it, and the Desk says so
@@ -82,7 +82,7 @@ func (p *Placement) reached(ctx context.Context, annotation, namespace string) (
 		if err := desk.find(ctx, client.ObjectKey{Name: d.Network}, &n); err != nil {
 			continue
 		}
-		if r := n.Spec.Reach; r != nil && (r.Interface != "" || r.Trunk != "") {
+		if r := n.Spec.Reach; r != nil && (r.Interface != "" || r.Trunk != "" || r.PortGroup != nil) {
 			names = append(names, d.Network)
 		}
 	}
@@ -146,7 +146,7 @@ func (p *Placement) nowhere(ctx context.Context, networks []string) []string {
 
 // Waits says why a Pod waits for a node that has its networks, nil when there is one.
 func (p *Placement) Waits(ctx context.Context, annotation, namespace string) []string {
-	networks, err := p.reached(ctx, annotation, namespace)
+	networks, err := p.Reached(ctx, annotation, namespace)
 	if err != nil || len(networks) == 0 {
 		return nil
 	}

@@ -68,6 +68,9 @@ func conf(net *v1alpha1.Network) pluginConf {
 	uplink := ""
 	if net.Spec.Reach != nil {
 		uplink = net.Spec.Reach.Interface
+		if net.Spec.Reach.PortGroup != nil {
+			uplink = v1alpha1.CardPrefix + net.Name // its name differs from node to node
+		}
 	}
 	switch {
 	case net.Spec.Reach != nil && net.Spec.Reach.Trunk != "":

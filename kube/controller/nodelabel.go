@@ -58,7 +58,7 @@ func (r *nodeLabels) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := r.Get(ctx, req.NamespacedName, &has); client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, err
 	}
-	change, until := planLabels(node.Labels, has.Status, r.now())
+	change, until := planLabels(node.Labels, has, r.now())
 	if len(change) > 0 {
 		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": change}})
 		if err != nil {
@@ -72,14 +72,15 @@ func (r *nodeLabels) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: until}, nil
 }
 
-// planLabels compares a node's labels with what its agent says. A nil value
-// removes a label. Until is when to look again, 0 for never.
-func planLabels(have map[string]string, says v1alpha1.NodeNetworkStatus, now time.Time) (change map[string]any, until time.Duration) {
-	want := map[string]bool{}
+// planLabels compares a node's labels with what its agent says, and which cards
+// it is about to lose. A nil value removes a label. Until is when to look again, 0 for never.
+func planLabels(have map[string]string, of v1alpha1.NodeNetwork, now time.Time) (change map[string]any, until time.Duration) {
+	want, says := map[string]bool{}, of.Status
 	if left := says.Heartbeat.Add(stale).Sub(now); left > 0 {
 		until = left
 		for _, n := range says.Networks {
-			if n.Phase == v1alpha1.NetworkPhaseReady {
+			leaving := slices.ContainsFunc(of.Spec.Cards, func(c v1alpha1.NodeCard) bool { return c.Network == n.Name && c.Leaving })
+			if n.Phase == v1alpha1.NetworkPhaseReady && !leaving {
 				want[v1alpha1.NetworkReadyPrefix+n.Name] = true
 			}
 		}

@@ -106,12 +106,12 @@ func (p *Planner) cards(w World) []Step {
 	for _, n := range w.Nodes {
 		for _, network := range n.Loose {
 			if _, given := n.card(network); !given && !w.Now.Before(p.failures[at{n.Name, network}].until) {
-				steps = append(steps, Step{Give, n.Name, network})
+				steps = append(steps, Step{Do: Give, Node: n.Name, Network: network})
 			}
 		}
 		for _, c := range n.Cards {
 			if do := p.card(w, n, c); do != "" {
-				steps = append(steps, Step{do, n.Name, c.Network})
+				steps = append(steps, Step{Do: do, Node: n.Name, Network: c.Network})
 			}
 		}
 	}
@@ -120,11 +120,15 @@ func (p *Planner) cards(w World) []Step {
 
 func (p *Planner) card(w World, n Node, c Card) Verb {
 	k := at{n.Name, c.Network}
-	wanted := slices.ContainsFunc(w.Waiting, func(pod Pod) bool { return slices.Contains(pod.Networks, c.Network) })
+	wanted := slices.ContainsFunc(w.Waiting, func(pod Pod) bool { return slices.Contains(pod.Networks, c.Network) && pod.takes(n) })
 	if c.Leaving {
 		return p.leaving(w, n, k, wanted)
 	}
 	delete(p.gone, k)
+	network, known := find(w.Networks, c.Network)
+	if !known || c.Stray {
+		return p.unless(n, c.Network, Leave)
+	}
 	if !n.Has[c.Network] {
 		delete(p.idle, k)
 		// The guest does not see it, or the network is not behind it. Pods that use it keep it.
@@ -132,17 +136,16 @@ func (p *Planner) card(w World, n Node, c Card) Verb {
 			return ""
 		}
 		if p.failures[k].until.Before(w.Now) {
-			p.Failed(Step{Give, n.Name, c.Network}, w.Now, "the node did not find the network behind the card that it was given", false)
+			p.Failed(Step{Do: Give, Node: n.Name, Network: c.Network}, w.Now, "the node did not find the network behind the card that it was given", false)
 		}
 		return p.unless(n, c.Network, Leave)
 	}
 	delete(p.given, k)
-	network, known := find(w.Networks, c.Network)
-	if known && (wanted || n.Pods != nil && n.Pods[c.Network] > 0) {
+	if wanted || n.Pods != nil && n.Pods[c.Network] > 0 {
 		delete(p.idle, k)
 		return ""
 	}
-	if known && since(p.idle, k, w.Now) < network.Idle {
+	if since(p.idle, k, w.Now) < network.Idle {
 		return ""
 	}
 	return p.unless(n, c.Network, Leave)
@@ -165,7 +168,8 @@ func (p *Planner) leaving(w World, n Node, k at, wanted bool) Verb {
 		delete(p.gone, k)
 		return ""
 	}
-	if _, known := find(w.Networks, k.network); known && wanted && p.failures[k].until.Before(w.Now) && n.Usable {
+	c, _ := n.card(k.network)
+	if _, known := find(w.Networks, k.network); known && !c.Stray && wanted && p.failures[k].until.Before(w.Now) && n.Usable {
 		return Stay
 	}
 	if since(p.gone, k, w.Now) < p.settle || p.failures[k].times > 0 && p.failures[k].until.After(w.Now) && p.failures[k].text == takeFailed {
@@ -191,7 +195,7 @@ func (p *Planner) bring(w World, pod Pod, already []Step) []Step {
 	var best []Step
 	var cheapest, crowd int
 	for _, n := range w.Nodes {
-		if !n.Usable {
+		if !n.Usable || !pod.takes(n) {
 			continue
 		}
 		steps, fits := p.missing(w, n, pod, already)
@@ -219,7 +223,7 @@ func (p *Planner) missing(w World, n Node, pod Pod, already []Step) (steps []Ste
 		if !ours || given || w.Now.Before(p.failures[at{n.Name, name}].until) || network.Most > 0 && has(w, already, name) >= network.Most {
 			return nil, false
 		}
-		steps = append(steps, Step{Give, n.Name, name})
+		steps = append(steps, Step{Give, n.Name, name, pod.Name})
 	}
 	return steps, true
 }
@@ -228,7 +232,7 @@ func (p *Planner) missing(w World, n Node, pod Pod, already []Step) (steps []Ste
 func has(w World, already []Step, network string) int {
 	count := 0
 	for _, n := range w.Nodes {
-		if _, given := n.card(network); given || n.Has[network] || slices.Contains(n.Loose, network) || slices.Contains(already, Step{Give, n.Name, network}) {
+		if _, given := n.card(network); given || n.Has[network] || slices.Contains(n.Loose, network) || slices.ContainsFunc(already, func(s Step) bool { return s.Do == Give && s.Node == n.Name && s.Network == network }) {
 			count++
 		}
 	}

@@ -35,6 +35,7 @@ type simNode struct {
 
 type simPod struct {
 	networks []string
+	on       map[string]bool // nodes that would take it, nil for all
 	node     string
 	until    time.Time
 }
@@ -98,7 +99,7 @@ func (s *sim) world(counted map[string]bool) World {
 	}
 	for name, p := range s.pods {
 		if p.node == "" {
-			w.Waiting = append(w.Waiting, Pod{name, p.networks})
+			w.Waiting = append(w.Waiting, Pod{Name: name, Networks: p.networks, On: p.on})
 		}
 	}
 	slices.SortFunc(w.Waiting, func(a, b Pod) int { return len(a.Name) - len(b.Name) })
@@ -210,6 +211,12 @@ func (s *sim) step(quiet bool) {
 				p.networks = append(p.networks, net.Name)
 			}
 		}
+		if s.IntN(3) == 0 {
+			p.on = map[string]bool{}
+			for _, n := range s.nodes {
+				p.on[n.name] = s.IntN(2) == 0
+			}
+		}
 		s.made++
 		s.pods[fmt.Sprint("pod", s.made)] = p
 	}
@@ -219,7 +226,7 @@ func (s *sim) step(quiet bool) {
 			continue
 		}
 		for _, n := range s.nodes {
-			fits := p.node == ""
+			fits := p.node == "" && (p.on == nil || p.on[n.name])
 			for _, net := range p.networks {
 				fits = fits && n.believed[net]
 			}

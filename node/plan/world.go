@@ -16,6 +16,8 @@ type Card struct {
 	Network, MAC string
 	// Leaving is set when it is to be taken away: from then on the node does not have the network.
 	Leaving bool
+	// Stray cards are where their Network is no more: its port group was changed. They go when no Pod uses them, and another comes then.
+	Stray bool
 }
 
 // Node is a node that could be given cards.
@@ -38,6 +40,8 @@ type Node struct {
 type Pod struct {
 	Name     string
 	Networks []string
+	// On are the nodes that would take it if they had its networks; nil for all.
+	On map[string]bool
 }
 
 // World is what is there.
@@ -68,6 +72,8 @@ const (
 type Step struct {
 	Do            Verb
 	Node, Network string
+	// For is the Pod that a card is given for, "" when it is for none.
+	For string
 }
 
 func (n Node) card(network string) (Card, bool) {
@@ -79,8 +85,12 @@ func (n Node) card(network string) (Card, bool) {
 	return Card{}, false
 }
 
+// takes tells whether a node would take the Pod if it had its networks.
+func (p Pod) takes(n Node) bool { return p.On == nil || p.On[n.Name] }
+
 // will tells whether a node has, or is about to have, a network.
 func (n Node) will(network string) bool {
 	c, given := n.card(network)
-	return n.Has[network] && !(given && c.Leaving) || given && !c.Leaving
+	gone := given && (c.Leaving || c.Stray)
+	return n.Has[network] && !gone || given && !gone
 }

@@ -51,6 +51,9 @@ type NodeCard struct {
 	// PortGroup is what it was put on, as the Network named it then.
 	// +optional
 	PortGroup string `json:"portGroup,omitempty"`
+	// Kept is set when the machine had the card before: it is never taken away.
+	// +optional
+	Kept bool `json:"kept,omitempty"`
 	// Leaving is set when it is about to be taken away: the node has the Network
 	// no more.
 	// +optional

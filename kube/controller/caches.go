@@ -53,7 +53,7 @@ func strip(o any) (any, error) {
 	}
 	m.SetManagedFields(nil)
 	if n, ok := o.(*corev1.Node); ok {
-		n.Annotations, n.Status = nil, corev1.NodeStatus{} // its taints are read
+		n.Annotations, n.Status = nil, stripStatus(n.Status) // its taints are read
 	}
 	if p, ok := o.(*metav1.PartialObjectMetadata); ok {
 		p.SetAnnotations(nil)
@@ -64,6 +64,18 @@ func strip(o any) (any, error) {
 		}
 	}
 	return o, nil
+}
+
+// stripStatus keeps of a node's status whether it works, and by which number its
+// machine knows itself.
+func stripStatus(s corev1.NodeStatus) corev1.NodeStatus {
+	kept := corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{SystemUUID: s.NodeInfo.SystemUUID}}
+	for _, c := range s.Conditions {
+		if c.Type == corev1.NodeReady {
+			kept.Conditions = []corev1.NodeCondition{{Type: c.Type, Status: c.Status}}
+		}
+	}
+	return kept
 }
 
 func index(m ctrl.Manager) error {

@@ -43,6 +43,8 @@ type Options struct {
 	// Quarantine is how long a node must be known to be gone, with no Pods
 	// left, before its addresses are given to others.
 	Quarantine time.Duration
+	// VSphere is the folder of the mounted Secret that says which vCenter there is.
+	VSphere string
 	// NodePools scales MachineDeployments that ask for it.
 	NodePools bool
 }
@@ -111,9 +113,21 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 	if err := addNodeLabels(m, &nodeLabels{Client: m.GetClient(), log: log, now: time.Now}); err != nil {
 		return nil, fmt.Errorf("watch what nodes have: %w", err)
 	}
+	place := &admission.Placement{Cached: m.GetClient(), Live: m.GetAPIReader(), Log: log}
+	cards := newCards(m.GetClient(), m.GetAPIReader(), o.VSphere)
+	cards.needs, cards.events, cards.log = place.Reached, recorder, log.With("room", "vsphere")
+	if err := m.Add(cards); err != nil {
+		return nil, fmt.Errorf("look after network cards: %w", err)
+	}
 	if o.Admission.Place {
-		place := &admission.Placement{Cached: m.GetClient(), Live: m.GetAPIReader(), Log: log}
-		if err := addWaiting(m, &waiting{Client: m.GetClient(), events: recorder, why: place.Waits, now: time.Now, said: map[types.UID]told{}}); err != nil {
+		why := func(ctx context.Context, annotation, namespace string) []string {
+			all := place.Waits(ctx, annotation, namespace)
+			if networks, err := place.Reached(ctx, annotation, namespace); err == nil && len(all) > 0 {
+				all = append(all, cards.Says(networks)...)
+			}
+			return all
+		}
+		if err := addWaiting(m, &waiting{Client: m.GetClient(), events: recorder, why: why, now: time.Now, said: map[types.UID]told{}}); err != nil {
 			return nil, fmt.Errorf("watch Pods that wait: %w", err)
 		}
 	}

@@ -145,9 +145,7 @@ func (m *machineDeployment) serves(p *corev1.Pod) bool {
 	if ok, err := affinity.Match(without); ok || err != nil {
 		return false
 	}
-	if _, found := schedule.FindMatchingUntoleratedTaint(klog.Background(), m.like.Spec.Taints, p.Spec.Tolerations, func(t *corev1.Taint) bool {
-		return t.Effect == corev1.TaintEffectNoSchedule || t.Effect == corev1.TaintEffectNoExecute
-	}, true); found {
+	if !tolerates(p, m.like.Spec.Taints) {
 		return false
 	}
 	for name, want := range podresource.PodRequests(p, podresource.PodResourcesOptions{}) {
@@ -156,6 +154,14 @@ func (m *machineDeployment) serves(p *corev1.Pod) bool {
 		}
 	}
 	return true
+}
+
+// tolerates tells whether taints let a Pod come.
+func tolerates(p *corev1.Pod, taints []corev1.Taint) bool {
+	_, found := schedule.FindMatchingUntoleratedTaint(klog.Background(), taints, p.Spec.Tolerations, func(t *corev1.Taint) bool {
+		return t.Effect == corev1.TaintEffectNoSchedule || t.Effect == corev1.TaintEffectNoExecute
+	}, true)
+	return !found
 }
 
 // stuck tells whether the scheduler has found no node for a Pod that nobody

@@ -12,6 +12,8 @@ const (
 	settle = 5 * time.Second
 	// seen is how long a node may take until it has the network that a card was given for.
 	seen = time.Minute
+	// countEvery is how often the Pods of a card are counted at least.
+	countEvery = 30 * time.Second
 	// first and last are the pauses after failures that time may heal; forbidden is that after others, when another node is tried.
 	first, last = 2 * time.Second, 5 * time.Minute
 	forbidden   = 10 * time.Minute
@@ -22,9 +24,9 @@ type at struct{ node, network string }
 
 // Planner remembers what only time tells: how long something has been so, and what failed. Losing it costs time and nothing else.
 type Planner struct {
-	idle, gone, given map[at]time.Time
-	failures          map[at]failure
-	settle            time.Duration
+	idle, gone, given, counted map[at]time.Time
+	failures                   map[at]failure
+	settle                     time.Duration
 }
 
 type failure struct {
@@ -35,7 +37,7 @@ type failure struct {
 
 // New makes a Planner that remembers nothing.
 func New() *Planner {
-	return &Planner{idle: map[at]time.Time{}, gone: map[at]time.Time{}, given: map[at]time.Time{}, failures: map[at]failure{}, settle: settle}
+	return &Planner{idle: map[at]time.Time{}, gone: map[at]time.Time{}, given: map[at]time.Time{}, counted: map[at]time.Time{}, failures: map[at]failure{}, settle: settle}
 }
 
 // Next gives what to do now. Each node has at most one step for a network.
@@ -62,8 +64,13 @@ func (p *Planner) Failed(s Step, now time.Time, text string, passes bool) {
 	p.failures[k] = f
 }
 
-// Done says that a step succeeded.
-func (p *Planner) Done(s Step) { delete(p.failures, at{s.Node, s.Network}) }
+// Done says that a step succeeded. That a card is marked, or taken from a node that did not find the network behind it, heals nothing.
+func (p *Planner) Done(s Step) {
+	k := at{s.Node, s.Network}
+	if s.Do == Give || s.Do == Take && p.failures[k].text == takeFailed {
+		delete(p.failures, k)
+	}
+}
 
 // Trouble is what failed last for a network, node by node.
 func (p *Planner) Trouble(network string) map[string]string {
@@ -86,7 +93,7 @@ func (p *Planner) forget(w World) {
 			there[at{n.Name, c.Network}] = true
 		}
 	}
-	for _, memory := range []map[at]time.Time{p.idle, p.gone, p.given} {
+	for _, memory := range []map[at]time.Time{p.idle, p.gone, p.given, p.counted} {
 		maps.DeleteFunc(memory, func(k at, _ time.Time) bool { return !there[k] })
 	}
 	maps.DeleteFunc(p.failures, func(k at, f failure) bool { return !nodes[k.node] || w.Now.Sub(f.until) > forbidden })
@@ -121,6 +128,9 @@ func (p *Planner) cards(w World) []Step {
 func (p *Planner) card(w World, n Node, c Card) Verb {
 	k := at{n.Name, c.Network}
 	wanted := slices.ContainsFunc(w.Waiting, func(pod Pod) bool { return slices.Contains(pod.Networks, c.Network) && pod.takes(n) })
+	if c.Kept {
+		return ""
+	}
 	if c.Leaving {
 		return p.leaving(w, n, k, wanted)
 	}
@@ -141,14 +151,26 @@ func (p *Planner) card(w World, n Node, c Card) Verb {
 		return p.unless(n, c.Network, Leave)
 	}
 	delete(p.given, k)
-	if wanted || n.Pods != nil && n.Pods[c.Network] > 0 {
+	return p.unused(w, n, k, network, wanted)
+}
+
+// unused counts the Pods that use a card now and then, and lets it go when there were none for long enough.
+func (p *Planner) unused(w World, n Node, k at, network Network, wanted bool) Verb {
+	if wanted || n.Pods[network.Name] > 0 {
 		delete(p.idle, k)
 		return ""
 	}
+	if n.Pods == nil {
+		if w.Now.Sub(p.counted[k]) < min(network.Idle/4, countEvery) {
+			return ""
+		}
+		return Count
+	}
+	p.counted[k] = w.Now
 	if since(p.idle, k, w.Now) < network.Idle {
 		return ""
 	}
-	return p.unless(n, c.Network, Leave)
+	return Leave
 }
 
 // unless counts first, and does nothing while Pods use the network.

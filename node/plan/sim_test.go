@@ -313,3 +313,32 @@ func seeds(n uint64) func(func(uint64) bool) {
 		}
 	}
 }
+
+// A node that does not find the network behind its card gives it back, and is left alone for a while: its Pods wait, another node is tried.
+func TestBlindNodeIsLeftAlone(t *testing.T) {
+	p, now := New(), time.Unix(1_800_000_000, 0)
+	given := 0
+	w := World{Networks: []Network{{Name: "blue", Idle: time.Hour}}, Waiting: []Pod{{Name: "a", Networks: []string{"blue"}}}, Nodes: []Node{{Name: "n1", Usable: true, Pods: map[string]int{}}}}
+	for range 300 {
+		w.Now, now = now, now.Add(time.Second)
+		n := &w.Nodes[0]
+		for _, s := range p.Next(w) {
+			switch s.Do {
+			case Give:
+				given++
+				n.Cards = []Card{{Network: "blue", MAC: "m"}}
+			case Leave, Stay:
+				n.Cards[0].Leaving = s.Do == Leave
+			case Take:
+				n.Cards = nil
+			}
+			p.Done(s)
+		}
+	}
+	if given != 1 || len(w.Nodes[0].Cards) != 0 {
+		t.Errorf("in five minutes it was given %d cards, and has %v", given, w.Nodes[0].Cards)
+	}
+	if text := p.Trouble("blue")["n1"]; text == "" {
+		t.Error("nothing is said of it")
+	}
+}

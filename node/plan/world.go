@@ -18,6 +18,8 @@ type Card struct {
 	Leaving bool
 	// Stray cards are where their Network is no more: its port group was changed. They go when no Pod uses them, and another comes then.
 	Stray bool
+	// Kept cards were the machine's before; they are not taken away.
+	Kept bool
 }
 
 // Node is a node that could be given cards.

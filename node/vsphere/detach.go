@@ -12,7 +12,8 @@ import (
 )
 
 // Detach takes a card away that Attach gave. One that is gone, or that is another's by now, is success and stays as it is: a card is ours
-// while its key, its MAC and its owner are what they were. A machine that is gone has no cards.
+// while its key, its MAC and its owner are what they were; of a NIC without an owner, on segments of NSX, the caller remembers the MAC. A
+// machine that is gone has no cards.
 func (c *Center) Detach(ctx context.Context, machine string, n NIC) error {
 	if n.Owner != "" && !strings.HasPrefix(n.Owner, Tag) {
 		return &Refusal{Reason: Refused, Message: fmt.Sprintf("card %s is %s's", n.MAC, n.Owner), Fix: "only cards that tsunagu added are removed"}
@@ -43,7 +44,7 @@ func (c *Center) Detach(ctx context.Context, machine string, n NIC) error {
 
 func (m Machine) has(n NIC) bool {
 	for _, o := range m.NICs {
-		if o.Key == n.Key && o.Owner == n.Owner && bytes.Equal(o.MAC, n.MAC) {
+		if o.Key == n.Key && (o.Owner == n.Owner || n.Owner == "") && bytes.Equal(o.MAC, n.MAC) {
 			return true
 		}
 	}

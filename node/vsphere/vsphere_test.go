@@ -2,7 +2,6 @@ package vsphere
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,59 +9,44 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/mo"
-	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/tsunagu-net/tsunagu/node/vsphere/vspheretest"
 )
 
 // site is a vCenter of three hosts with port groups of every sort.
 type site struct {
 	*testing.T
-	model  *simulator.Model
-	server *simulator.Server
-	admin  *govmomi.Client
+	*vspheretest.Site
 	center *Center
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	model := simulator.VPX()
-	model.Host, model.Cluster, model.ClusterHost = 0, 1, 3
-	if err := model.Create(); err != nil {
+	v, err := vspheretest.Start(t.Context(), 3, 2)
+	if err != nil {
 		t.Fatal(err)
 	}
-	model.Service.TLS = &tls.Config{}
-	s := &site{T: t, model: model, server: model.Service.NewServer()}
-	t.Cleanup(func() { s.server.Close(); model.Remove() })
-	var err error
-	if s.admin, err = govmomi.NewClient(t.Context(), s.server.URL, true); err != nil {
-		t.Fatal(err)
-	}
+	s := &site{T: t, Site: v}
+	t.Cleanup(s.Close)
 	s.center = s.dial(Login{})
 	t.Cleanup(func() { s.center.Close(context.Background()) })
-	s.distributed("vlan120", &types.VmwareDistributedVirtualSwitchVlanIdSpec{VlanId: 120}, open())
-	s.distributed("trunk", &types.VmwareDistributedVirtualSwitchTrunkVlanSpec{VlanId: []types.NumericRange{{Start: 100, End: 199}, {Start: 300, End: 300}}}, open())
-	s.distributed("strict", &types.VmwareDistributedVirtualSwitchVlanIdSpec{VlanId: 7}, &types.DVSMacManagementPolicy{AllowPromiscuous: new(bool), ForgedTransmits: new(bool), MacChanges: new(bool)})
 	return s
-}
-
-func open() *types.DVSMacManagementPolicy {
-	return &types.DVSMacManagementPolicy{ForgedTransmits: types.NewBool(true), MacChanges: new(bool), AllowPromiscuous: new(bool), MacLearningPolicy: &types.DVSMacLearningPolicy{Enabled: true}}
 }
 
 func (s *site) dial(l Login) *Center {
 	s.Helper()
-	l.Server = s.server.URL.Host
+	server, user, password, thumbprint := s.Login()
+	l.Server = server
 	if l.User == "" {
-		l.User = s.server.URL.User.Username()
-		l.Password, _ = s.server.URL.User.Password()
+		l.User, l.Password = user, password
 	}
 	if len(l.CA) == 0 && l.Thumbprint == "" {
-		l.Thumbprint = soap.ThumbprintSHA256(s.server.Certificate())
+		l.Thumbprint = thumbprint
 	}
 	c, err := New(l)
 	s.must(err)
@@ -77,24 +61,15 @@ func (s *site) must(err error) {
 }
 
 func (s *site) finder() *find.Finder {
-	f := find.NewFinder(s.admin.Client, false)
-	dc, err := f.DefaultDatacenter(s.Context())
+	f, err := s.Finder(s.Context())
 	s.must(err)
-	return f.SetDatacenter(dc)
+	return f
 }
 
 func (s *site) done(task *object.Task, err error) {
 	s.Helper()
 	s.must(err)
 	s.must(task.Wait(s.Context()))
-}
-
-func (s *site) distributed(name string, vlan types.BaseVmwareDistributedVirtualSwitchVlanSpec, policy *types.DVSMacManagementPolicy) {
-	s.Helper()
-	n, err := s.finder().Network(s.Context(), "DVS0")
-	s.must(err)
-	s.done(n.(*object.DistributedVirtualSwitch).AddPortgroup(s.Context(), []types.DVPortgroupConfigSpec{{Name: name, Type: string(types.DistributedVirtualPortgroupPortgroupTypeEarlyBinding), NumPorts: 8,
-		AutoExpand: types.NewBool(true), DefaultPortConfig: &types.VMwareDVSPortSetting{Vlan: vlan, MacManagementPolicy: policy}}}))
 }
 
 // machine is the first of the model's.
@@ -124,11 +99,6 @@ func (s *site) refuses(err error, reason Reason, words ...string) {
 			s.Errorf("%v: does not say %q", err, w)
 		}
 	}
-}
-
-// fail makes a method fail once or as often as told.
-func (s *site) fail(method string, with types.BaseMethodFault, times int) {
-	s.model.Service.AddFaultRule(&simulator.FaultInjectionRule{MethodName: method, ObjectType: "*", ObjectName: "*", Probability: 1, FaultType: simulator.FaultTypeCustom, Fault: with, Message: "injected", MaxCount: times, Enabled: true})
 }
 
 const blue = Tag + "cluster-1/blue"
@@ -216,7 +186,7 @@ func (s *site) standard(name string, vlan int32, security ...*types.HostNetworkS
 	s.must(system.AddPortGroup(s.Context(), types.HostPortGroupSpec{Name: name, VlanId: vlan, VswitchName: "vSwitch0"}))
 	n, err := s.finder().Network(s.Context(), name)
 	s.must(err)
-	known := s.model.Service.Context.Map
+	known := s.Model.Service.Context.Map
 	network := known.Get(n.Reference()).(*mo.Network)
 	for i, h := range hosts {
 		network.Host = append(network.Host, h.Reference())
@@ -291,12 +261,11 @@ func TestMachineIsFull(t *testing.T) {
 	}
 }
 
-// Two controllers ask at once. vSphere refuses the second change, made at a version that is gone; the simulator does not look at it, so here a
-// guard before it does.
+// Two controllers ask at once. vSphere refuses the second change, made at a version that is gone; the simulator does not look at it, so a guard
+// before it does.
 func TestTwoAtOnce(t *testing.T) {
 	s := newSite(t)
 	m, p := s.machine(), s.portGroup("vlan120")
-	guard(s.model)
 	var all sync.WaitGroup
 	for range 8 {
 		c := s.dial(Login{})
@@ -319,37 +288,6 @@ func TestTwoAtOnce(t *testing.T) {
 	}
 }
 
-// guarded is a virtual machine that holds to the version of a change, as vSphere's do.
-type guarded struct {
-	*simulator.VirtualMachine
-	mu sync.Mutex
-}
-
-func (g *guarded) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM_Task) soap.HasFault {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if v := req.Spec.ChangeVersion; v != "" && v != g.Config.ChangeVersion {
-		return &refusedTask{fault: &types.ConcurrentAccess{}}
-	}
-	return g.VirtualMachine.ReconfigVMTask(ctx, req)
-}
-
-type refusedTask struct{ fault types.BaseMethodFault }
-
-func (r *refusedTask) Fault() *soap.Fault {
-	f := &soap.Fault{Code: "ServerFaultCode", String: "The object has been changed"}
-	f.Detail.Fault = r.fault
-	return f
-}
-
-func guard(model *simulator.Model) {
-	ctx := model.Service.Context
-	all := ctx.Map
-	for _, o := range all.All("VirtualMachine") {
-		all.Put(&guarded{VirtualMachine: o.(*simulator.VirtualMachine)})
-	}
-}
-
 func TestWhatVSphereSays(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -367,7 +305,7 @@ func TestWhatVSphereSays(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t)
 			m, p := s.machine(), s.portGroup("vlan120")
-			s.fail(c.method, c.fault, 1)
+			s.Fail(c.method, c.fault, 1)
 			_, err := s.center.Attach(t.Context(), m.ID, p, blue)
 			s.refuses(err, c.reason, append(c.says, "vlan120")...)
 			if got := s.machine(); len(got.NICs) != len(m.NICs) {
@@ -383,11 +321,11 @@ func TestWhatVSphereSays(t *testing.T) {
 func TestSessionEnds(t *testing.T) {
 	s := newSite(t)
 	m := s.machine()
-	s.fail("RetrievePropertiesEx", &types.NotAuthenticated{}, 1)
+	s.Fail("RetrievePropertiesEx", &types.NotAuthenticated{}, 1)
 	if got, err := s.center.Machine(t.Context(), m.UUID); err != nil || got.ID != m.ID {
 		t.Errorf("%+v, %v", got, err)
 	}
-	s.fail("RetrievePropertiesEx", &types.NotAuthenticated{}, 0)
+	s.Fail("RetrievePropertiesEx", &types.NotAuthenticated{}, 0)
 	_, err := s.center.PortGroup(t.Context(), "vlan120")
 	s.refuses(err, NoLogin)
 }
@@ -404,7 +342,7 @@ func TestLogin(t *testing.T) {
 		_, err := New(bad)
 		s.refuses(err, NoLogin)
 	}
-	s.server.Close()
+	s.Stop()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	_, err = s.dial(Login{}).PortGroup(ctx, "vlan120")

@@ -40,6 +40,7 @@ type Network struct {
 type pluginConfig struct {
 	Type string          `json:"type"`
 	IPAM json.RawMessage `json:"ipam"`
+	DNS  ipam.DNS        `json:"dns"`
 	raw  json.RawMessage
 }
 
@@ -182,7 +183,9 @@ func (n *Network) first(p pluginConfig, binaries bool) (err error) {
 	if n.Spec, err = kind.Parse(p.Type, p.raw); err != nil {
 		return err
 	}
-	n.IPAM, err = ipam.ParseConfig(p.IPAM)
+	if n.IPAM, err = ipam.ParseConfig(p.IPAM); !p.DNS.Empty() { // it comes before that of the addresses, as with the plugins
+		n.IPAM.DNS, n.IPAM.ResolvConf = p.DNS, ""
+	}
 	return err
 }
 

@@ -6,8 +6,12 @@ import (
 	goflag "flag"
 	"fmt"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/tsunagu-net/tsunagu/kernel/link"
 )
 
 var update = goflag.Bool("update", false, "write docs/compatibility.md instead of comparing")
@@ -17,16 +21,27 @@ func TestMultusContract(t *testing.T) {
 	for _, r := range multusRows {
 		t.Run(r.Part+"/"+r.Option, func(t *testing.T) {
 			n := newNode(t)
+			n.plant("next")
+			r.Config = strings.ReplaceAll(r.Config, `"DIR"`, strconv.Quote(n.dir))
+			n.server.planner.namespaces = Namespaces{Isolation: r.Isolation, Global: r.Global}
+			n.server.planner.clusterNetwork = r.Cluster
 			namespace := "default"
 			if r.Namespace != "" {
 				namespace = r.Namespace
 			}
-			n.definitions[namespace+"/net"] = Definition{Namespace: namespace, Name: "net", Config: r.Config}
+			n.definitions[namespace+"/net"] = Definition{Namespace: namespace, Name: "net", Config: r.Config, Resource: r.Resource}
 			if r.File != "" {
 				n.must(os.MkdirAll(n.dir+"/net.d", 0o755))
 				n.must(os.WriteFile(n.dir+"/net.d/10-net.conf", []byte(r.File), 0o600))
 			}
+			if r.Eth0 {
+				n.must(n.conn.Apply(link.NewVeth(link.End{Name: "eth0"}, link.End{Name: "eth0wire"})))
+			}
 			s := n.pod("web", r.Annotation)
+			s.pod.DefaultNetwork = r.Default
+			n.pods[s.pod.String()] = s.pod
+			devices := given{s.pod.UID + " " + r.Resource: r.Devices}
+			n.server.planner.devices, n.server.Devices = devices, devices
 			if r.Want != "" {
 				if e := s.call("ADD").failure(t); !strings.Contains(e.Msg, r.Want) {
 					t.Errorf("refused with %q, want %q", e.Msg, r.Want)
@@ -37,6 +52,14 @@ func TestMultusContract(t *testing.T) {
 				n.clean()
 				return
 			}
+			if r.Needs != "" { // what it does elsewhere, the VM tier of attach/kind shows
+				if first := s.call("ADD"); first.code != 0 {
+					if e := first.failure(t); !strings.Contains(e.Msg, "there is no module "+r.Needs) {
+						t.Errorf("refused with %q", e.Msg)
+					}
+					return
+				}
+			}
 			s.add()
 			var status bytes.Buffer
 			n.must(json.Compact(&status, []byte(n.status(t, "default/web"))))
@@ -44,9 +67,38 @@ func TestMultusContract(t *testing.T) {
 				t.Errorf("no %s in %s", r.Shows, seen)
 			}
 			s.ok("CHECK")
+			if r.Forgotten {
+				delete(n.definitions, namespace+"/net")
+			}
+			if r.GC {
+				s.gc()
+			}
 			s.ok("DEL")
+			if r.Told != "" {
+				n.wasTold(r.Told)
+			}
 			n.clean()
 		})
+	}
+}
+
+// gc has the runtime say that it has no sandbox at all.
+func (s *sandbox) gc() {
+	s.Helper()
+	config := fmt.Sprintf(`{"cniVersion":"1.1.0","name":"tsunagu","type":"tsunagu-cni","socket":%q,"cni.dev/valid-attachments":[]}`, s.socket())
+	if r := callShim(s, map[string]string{"CNI_COMMAND": "GC", "CNI_PATH": "/opt/cni/bin"}, config); r.code != 0 {
+		s.Fatalf("GC: %s", r.output)
+	}
+}
+
+// wasTold looks for words in the calls of the fake plugin, or in their verbs.
+func (n *node) wasTold(words string) {
+	n.Helper()
+	text, err := os.ReadFile(n.dir + "/next.calls")
+	n.must(err)
+	verbs, _ := n.calls("next")
+	if all := strings.Join(verbs, "; "); !strings.Contains(string(text), words) && all != words && !slices.Contains(verbs, words) {
+		n.Errorf("no %s in what the plugin was told: %s\n%s", words, all, text)
 	}
 }
 
@@ -75,6 +127,26 @@ func TestCompatibilityPage(t *testing.T) {
 	}
 }
 
+// asked is what the Pod, the definition and the agent say besides its configuration.
+func (r multusRow) asked() string {
+	var all []string
+	add := func(what, value string) {
+		if value != "" {
+			all = append(all, what+"`"+value+"`")
+		}
+	}
+	add("", r.Annotation)
+	add("default-network ", r.Default)
+	add("resourceName ", r.Resource)
+	add("devices ", strings.Join(r.Devices, ","))
+	add("clusterNetwork ", r.Cluster)
+	if r.Isolation {
+		add("", "--namespace-isolation")
+	}
+	add("--global-namespaces=", strings.Join(r.Global, ","))
+	return strings.Join(all, ", ")
+}
+
 func multusTable() string {
 	var out strings.Builder
 	part := ""
@@ -87,10 +159,16 @@ func multusTable() string {
 		if config == "" {
 			config = r.File
 		}
+		if r.Told != "" {
+			result = "works: the plugin is told `" + r.Told + "`"
+		}
 		if r.Want != "" {
 			result = "refused: " + r.Want
 		}
-		fmt.Fprintf(&out, "| %s | `%s` | `%s` | %s |\n", r.Option, r.Annotation, config, result)
+		if r.Needs != "" {
+			result += "; needs " + r.Needs + " in the kernel, else refused"
+		}
+		fmt.Fprintf(&out, "| %s | %s | `%s` | %s |\n", r.Option, r.asked(), config, result)
 	}
 	return out.String() + "\n"
 }

@@ -121,7 +121,7 @@ func (f *fields) choice(key string, of ...string) string {
 		return of[0]
 	}
 	if !slices.Contains(of, s) {
-		f.fail(key, "want one of %s, have %q", strings.Join(of, ", "), s)
+		f.fail(key, "want one of %s, have %q", strings.TrimPrefix(strings.Join(of, ", "), ", "), s)
 	}
 	return s
 }

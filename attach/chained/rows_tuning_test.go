@@ -7,7 +7,7 @@ import (
 )
 
 func compatRows() []compatRow {
-	return slices.Concat(tuningRows, sbrRows, bandwidthRows)
+	return slices.Concat(tuningRows, sbrRows, portmapRows, bandwidthRows)
 }
 
 // kernelHas tells whether the kernel has something that a row needs.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
+	"github.com/tsunagu-net/tsunagu/kernel/nft"
 )
 
 // Runner carries out chained plugins on one node. It is safe for use by many goroutines; calls for one sandbox do not overlap.
@@ -15,6 +17,9 @@ type Runner struct {
 	Root string
 	// Node is the node's network namespace, nil for the one of this process.
 	Node *netns.Namespace
+
+	once  sync.Once
+	ports *nft.Forwards
 }
 
 // Add carries out one plugin. It gives the interface as it is now, for the next of the chain, and what Del and Check need besides the
@@ -27,6 +32,9 @@ func (r *Runner) Add(_ context.Context, c Call, s Spec) (kind.Wired, json.RawMes
 		return bySource(c, s)
 	case Shaping:
 		state, err := r.shapeIt(c, s)
+		return c.Wired, state, err
+	case PortMap:
+		state, err := r.mapPorts(c, s)
 		return c.Wired, state, err
 	}
 	return c.Wired, nil, fmt.Errorf("add: no plugin for %T", s)
@@ -42,6 +50,8 @@ func (r *Runner) Del(_ context.Context, c Call, s Spec, state json.RawMessage) e
 		return unsource(c, state)
 	case Shaping:
 		return r.unshape(c, state)
+	case PortMap:
+		return r.unmapPorts(c)
 	}
 	return fmt.Errorf("delete: no plugin for %T", s)
 }
@@ -55,6 +65,8 @@ func (r *Runner) Check(_ context.Context, c Call, s Spec, state json.RawMessage)
 		return checkSources(c, state)
 	case Shaping:
 		return r.checkShape(c, s)
+	case PortMap:
+		return r.checkPorts(c, s)
 	}
 	return fmt.Errorf("check: no plugin for %T", s)
 }

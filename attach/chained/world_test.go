@@ -25,8 +25,10 @@ import (
 type world struct {
 	testing.TB
 	node, pod *netns.Namespace
-	runner    *Runner
-	call      Call
+	// out is a neighbour of the node, when there is one (outside).
+	out    *netns.Namespace
+	runner *Runner
+	call   Call
 	// dir is for files of the reference plugins.
 	dir string
 }

@@ -145,7 +145,7 @@ func (s *Server) make(ctx context.Context, record Record, plan []planned, pod Po
 	if ctx.Err() != nil {
 		return record, context.Cause(ctx)
 	}
-	record.Held = s.rights(record)
+	record.Held, record.DNS = s.rights(record), toldDNS(record, plan)
 	record.State = Wired
 	return record, s.records.put(record)
 }
@@ -233,6 +233,9 @@ func (p planned) where() string {
 func (s *Server) takeAddresses(ctx context.Context, record Record, p *planned) error {
 	if p.had != nil && p.had.taken {
 		return nil
+	}
+	if p.net.Giver != nil {
+		return s.ask(ctx, record, p)
 	}
 	p.grants = slices.Clone(p.fixed)
 	if len(p.wants) == 0 {

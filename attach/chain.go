@@ -24,6 +24,8 @@ type Network struct {
 	MTU int
 	// Steps are the plugins behind the first of the list, in order; one that is not built in and makes the interface is the first of them.
 	Steps []Step
+	// Giver is the ipam plugin, when its type is not built in and the interface is made here.
+	Giver *Step
 	// Version is the cniVersion that plugins of others are spoken to in.
 	Version string
 	// NoCheck and NoGC are disableCheck and disableGC of the list.
@@ -183,10 +185,22 @@ func (n *Network) first(p pluginConfig, binaries bool) (err error) {
 	if n.Spec, err = kind.Parse(p.Type, p.raw); err != nil {
 		return err
 	}
-	if n.IPAM, err = ipam.ParseConfig(p.IPAM); !p.DNS.Empty() { // it comes before that of the addresses, as with the plugins
+	if n.IPAM, err = ipam.ParseConfig(p.IPAM); ipam.ReasonOf(err) == ipam.UnknownType {
+		n.Giver, err = giverOf(p), nil
+	}
+	if !p.DNS.Empty() { // it comes before that of the addresses, as with the plugins
 		n.IPAM.DNS, n.IPAM.ResolvConf = p.DNS, ""
 	}
 	return err
+}
+
+// giverOf is the plugin that an ipam section names.
+func giverOf(p pluginConfig) *Step {
+	var section struct {
+		Type string `json:"type"`
+	}
+	_ = json.Unmarshal(p.IPAM, &section) // ipam.ParseConfig has read it
+	return &Step{Type: section.Type, Raw: p.raw, Foreign: true}
 }
 
 // Foreign tells whether a plugin of others makes the interface.

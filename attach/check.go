@@ -29,5 +29,8 @@ func (s *Server) check(ctx context.Context, r *request) error {
 	if err := s.Wirer.Check(ctx, r.NetNS, record.Interfaces); err != nil {
 		return err
 	}
-	return s.checkChains(ctx, record)
+	if err := s.checkChains(ctx, record); err != nil {
+		return err
+	}
+	return s.checkGivers(ctx, record)
 }

@@ -82,6 +82,7 @@ func (s *Server) remove(ctx context.Context, record Record, path string) error {
 		s.verdicts.freed(w)
 	}
 	began = s.stage("DEL", "wire", began)
+	errs = append(errs, s.giveBack(ctx, record, path))
 	for _, name := range record.Intended {
 		errs = append(errs, s.Addresses.Free(ctx, ipam.Key{ContainerID: record.ContainerID, IfName: name}))
 	}

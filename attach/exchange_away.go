@@ -55,6 +55,9 @@ func (s *Server) takeAway(ctx context.Context, record Record, names []string) (R
 	for _, w := range part.Interfaces {
 		s.verdicts.freed(w)
 	}
+	if err := s.giveBack(ctx, part, path); err != nil {
+		return record, err
+	}
 	c.Leaving = slices.DeleteFunc(slices.Clone(c.Leaving), is)
 	record.Interfaces = slices.DeleteFunc(slices.Clone(record.Interfaces), func(w kind.Wired) bool { return is(w.IfName) })
 	record.Chains, record.DNS, record.DeviceInfo = maps.Clone(record.Chains), maps.Clone(record.DNS), maps.Clone(record.DeviceInfo)

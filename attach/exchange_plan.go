@@ -84,6 +84,10 @@ func (x *exchange) resolve(ctx context.Context, sel Selection) (planned, error) 
 		err = &Refusal{Reason: ReasonChangeRefused, Message: "a device cannot be given to a Pod while it runs: kubelet gives them out when it starts",
 			Fix: "delete the Pod, so that its replacement starts with it"}
 	}
+	if err == nil && one.net.Giver != nil {
+		err = &Refusal{Reason: ReasonChangeRefused, Message: "its addresses are given by ipam plugin " + one.net.Giver.Type + ", which is asked when a Pod starts",
+			Fix: "delete the Pod, so that its replacement starts with it; or use an ipam type that is built in"}
+	}
 	if err != nil {
 		return one, fmt.Errorf("%s: %w", sel.where(), err)
 	}

@@ -92,6 +92,9 @@ func (p planner) fromDisk(d *Definition) error {
 
 // primaryStatus asks the plugins of the node's own network whether they could attach a Pod.
 func (s *Server) primaryStatus(ctx context.Context, path []string) error {
+	if name := s.planner.clusterNetwork; name != "" {
+		return s.clusterStatus(ctx, name, path)
+	}
 	if s.Primary == nil {
 		return nil
 	}
@@ -103,10 +106,41 @@ func (s *Server) primaryStatus(ctx context.Context, path []string) error {
 	if err != nil {
 		return err
 	}
-	for _, step := range n.Steps {
+	return s.networkStatus(ctx, "the node's own network "+n.Name, n, path)
+}
+
+// clusterStatus asks the plugins of others of the definition that all Pods are on. One that cannot be found now is an ADD's to tell.
+func (s *Server) clusterStatus(ctx context.Context, name string, path []string) error {
+	selections, err := ParseSelections(name, "kube-system")
+	if err != nil || len(selections) != 1 {
+		return nil
+	}
+	d, err := s.Definitions.Definition(ctx, selections[0].Namespace, selections[0].Name)
+	if err == nil {
+		err = s.planner.fromDisk(&d)
+	}
+	if err != nil {
+		return nil
+	}
+	n, err := parseDefinition(d, delegate.Asked{})
+	if err != nil {
+		return err
+	}
+	return s.networkStatus(ctx, "the cluster's network "+n.Ref, n, path)
+}
+
+func (s *Server) networkStatus(ctx context.Context, what string, n Network, path []string) error {
+	steps := n.Steps
+	if n.Giver != nil {
+		steps = append([]Step{*n.Giver}, steps...)
+	}
+	for _, step := range steps {
+		if !step.Foreign {
+			continue
+		}
 		call := delegate.Call{Type: step.Type, Config: step.Raw, Name: n.Name, Version: n.Version, Asked: delegate.Asked{Path: path}}
 		if err := s.Delegates.Status(ctx, call); err != nil {
-			return fmt.Errorf("the node's own network %s: %w", n.Name, err)
+			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
 	return nil
@@ -148,6 +182,9 @@ func (s *Server) gcDelegates(ctx context.Context) error {
 					calls[user{c.Name, step.Type, string(step.Raw)}] = delegate.Call{Type: step.Type, Config: step.Raw, Name: c.Name, Version: c.Version,
 						Asked: delegate.Asked{Path: c.Asked.Path}}
 				}
+			}
+			if g := c.Giver; g != nil && !c.NoGC {
+				calls[user{c.Name, g.Type, string(g.Raw)}] = delegate.Call{Type: g.Type, Config: g.Raw, Name: c.Name, Version: c.Version, Asked: delegate.Asked{Path: c.Asked.Path}}
 			}
 		}
 	}

@@ -27,6 +27,9 @@ type planned struct {
 	had    *holding
 	// was are the routes of the pod network's interface as a plugin of others left them.
 	was []kind.Route
+	// answered tells that the network's giver has said what fixed is, and resolvers.
+	answered  bool
+	resolvers ipam.DNS
 	// resource is that of the device sel.DeviceID, "" for a network without.
 	resource string
 }
@@ -116,7 +119,7 @@ func (p planner) resolve(ctx context.Context, pod Pod, s Selection, devices *han
 	if err := one.capable(); err != nil {
 		return one, err
 	}
-	if one.net.Foreign() {
+	if one.net.Foreign() || one.net.Giver != nil {
 		return one, one.claim(pod)
 	}
 	if one.wants, one.fixed, err = s.wants(ctx, one.net, p.pools); err != nil {

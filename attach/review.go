@@ -9,6 +9,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/attach/kind"
 	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/near"
 )
 
 // Reviewer judges what Pods ask for before they are on a node, by the same steps as their ADD and in the same words. It changes nothing.
@@ -78,6 +79,11 @@ func (r Reviewer) Definition(ctx context.Context, d Definition) (n Network, warn
 	}
 	for _, w := range n.Spec.Warnings() {
 		warnings = append(warnings, fmt.Sprintf("network-attachment-definition %s: %s", d, w))
+	}
+	if n.Giver != nil {
+		if meant := near.Names(n.Giver.Type, ipam.Types()); len(meant) > 0 {
+			warnings = append(warnings, fmt.Sprintf("network-attachment-definition %s: ipam.type %q is not built in, and a plugin of that name is executed; near names: %s", d, n.Giver.Type, joined(meant)))
+		}
 	}
 	for _, names := range n.IPAM.PoolNames {
 		if _, err := poolSet(ctx, n, names, r.Pools); err != nil && !errors.Is(err, ErrUnavailable) {

@@ -65,6 +65,8 @@ type chainRecord struct {
 	Runtime chained.Runtime `json:"runtime,omitzero"`
 	Asked   delegate.Asked  `json:"asked,omitzero"`
 	Steps   []stepRecord    `json:"steps"`
+	// Giver is the ipam plugin of others, nil when addresses are given here.
+	Giver *Step `json:"giver,omitempty"`
 	// Result is what the last plugin gave; nil until all are done, and where no plugin of others is among them.
 	Result json.RawMessage `json:"result,omitempty"`
 	// Device is what a plugin told of the device.
@@ -83,14 +85,14 @@ func (c chainRecord) headed() bool { return len(c.Steps) > 0 && c.Steps[0].Head 
 func chainsOf(plan []planned, r *request, pod Pod) map[string]chainRecord {
 	all := map[string]chainRecord{}
 	for _, one := range plan {
-		if len(one.net.Steps) == 0 {
+		if len(one.net.Steps) == 0 && one.net.Giver == nil {
 			continue
 		}
-		c := chainRecord{Network: one.net.Ref, Name: one.net.Name, Version: one.net.Version, NoCheck: one.net.NoCheck, NoGC: one.net.NoGC, Runtime: one.runtime()}
+		c := chainRecord{Network: one.net.Ref, Name: one.net.Name, Version: one.net.Version, NoCheck: one.net.NoCheck, NoGC: one.net.NoGC, Runtime: one.runtime(), Giver: one.net.Giver}
 		for _, s := range one.net.Steps {
 			c.Steps = append(c.Steps, stepRecord{Step: s})
 		}
-		if c.foreign() {
+		if c.foreign() || c.Giver != nil {
 			c.Asked = one.asked(r, pod)
 		}
 		all[one.sel.IfName] = c

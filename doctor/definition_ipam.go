@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/near"
 )
 
 var unknownIPAM = Check{
@@ -26,13 +27,12 @@ var unknownIPAM = Check{
 			if !errors.As(err, &refusal) {
 				continue
 			}
-			found = append(found, Finding{
-				Severity: Error,
-				Object:   definitionObject(d),
-				Cause:    refusal.Message,
-				Breaks:   "Pods that ask for it are refused",
-				Fix:      refusal.Fix,
-			})
+			f := Finding{Severity: Error, Object: definitionObject(d), Cause: refusal.Message, Breaks: "Pods that ask for it are refused", Fix: refusal.Fix}
+			if refusal.Reason == ipam.UnknownType && len(near.Names(ipamType(plugins[0].IPAM), ipam.Types())) == 0 {
+				f.Severity, f.Breaks = Warning, "Pods that ask for it are refused on nodes without an ipam plugin of that name"
+				f.Fix = "see that the plugin's binary is on every node"
+			}
+			found = append(found, f)
 		}
 		return found
 	},

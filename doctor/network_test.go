@@ -53,7 +53,7 @@ var networkDiagnoses = []diagnosis{
 	{"no type", config(`{"name":"x"}`), "TSU3102", []string{"error | " + hand + " | without type"}, ""},
 
 	{"built in", nothing, "TSU3103", nil, ""},
-	{"foreign ipam", config(`{"type":"macvlan","ipam":{"type":"calico-ipam"}}`), "TSU3103", []string{"error | " + hand + ` | ipam.type "calico-ipam" is not one of | whereabouts`}, ""},
+	{"foreign ipam", config(`{"type":"macvlan","ipam":{"type":"calico-ipam"}}`), "TSU3103", []string{"warning | " + hand + ` | ipam.type "calico-ipam" is not one of | whereabouts`}, ""},
 	{"a slip", config(`{"type":"macvlan","ipam":{"type":"tsungu"}}`), "TSU3103", []string{"error | " + hand + ` | ipam.type "tsungu"`}, ""},
 	{"nothing to take from", config(`{"type":"macvlan","ipam":{"type":"tsunagu"}}`), "TSU3103", []string{"error | " + hand + " | no pool and no range"}, ""},
 	{"a text", config(`{"type":"macvlan","ipam":"dhcp"}`), "TSU3103", []string{"error | " + hand + " | ipam"}, ""},

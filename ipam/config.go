@@ -19,6 +19,11 @@ const (
 	TypeDHCP        = "dhcp"
 )
 
+// Types lists those that are built in.
+func Types() []string {
+	return []string{TypeTsunagu, TypeWhereabouts, TypeHostLocal, TypeDHCP, TypeStatic}
+}
+
 // Config is the ipam section of a CNI configuration. An empty section, or
 // none, is a Config without addresses.
 type Config struct {
@@ -119,7 +124,7 @@ func ParseConfig(raw []byte) (Config, error) {
 		return parseDHCP(raw)
 	}
 	return Config{}, &Refusal{Reason: UnknownType,
-		Message: fmt.Sprintf("ipam.type %q is not one of tsunagu, whereabouts, host-local, dhcp, static", s.Type),
+		Message: fmt.Sprintf("ipam.type %q is not one of %s", s.Type, strings.Join(Types(), ", ")),
 		Fix:     "use one of these"}
 }
 

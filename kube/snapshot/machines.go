@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -23,10 +25,11 @@ const (
 
 // machineLists are the lists of Cluster API. Machine templates are of many kinds, one per provider: a cluster's are read by Template.
 func (s *Snapshot) machineLists() map[string]list {
+	var mu sync.Mutex
 	all := map[string]list{
-		MachineDeployments: into(machinesPath+"machinedeployments", "MachineDeployment", &s.MachineGroups),
-		MachineSets:        into(machinesPath+"machinesets", "MachineSet", &s.MachineGroups),
-		MachinePools:       into(machinesPath+"machinepools", "MachinePool", &s.MachineGroups),
+		MachineDeployments: s.machineGroup(&mu, "machinedeployments", "MachineDeployment"),
+		MachineSets:        s.machineGroup(&mu, "machinesets", "MachineSet"),
+		MachinePools:       s.machineGroup(&mu, "machinepools", "MachinePool"),
 		Machines:           into(machinesPath+"machines", "Machine", &s.Machines),
 	}
 	for resource, l := range all {
@@ -37,6 +40,29 @@ func (s *Snapshot) machineLists() map[string]list {
 	templates.suffix = true
 	all[MachineTemplates] = templates
 	return all
+}
+
+// machineGroup is one of the lists that go into MachineGroups. They are read at the same time, and one that cannot be read takes nothing from the others.
+func (s *Snapshot) machineGroup(mu *sync.Mutex, resource, kind string) list {
+	var own []unstructured.Unstructured
+	l := into(machinesPath+resource, kind, &own)
+	add := l.add
+	l.add = func(raw json.RawMessage) error {
+		if err := add(raw); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		s.MachineGroups = append(s.MachineGroups, own[len(own)-1])
+		return nil
+	}
+	l.reset = func() {
+		own = nil
+		mu.Lock()
+		defer mu.Unlock()
+		s.MachineGroups = slices.DeleteFunc(s.MachineGroups, func(o unstructured.Unstructured) bool { return o.GetKind() == kind })
+	}
+	return l
 }
 
 // Template reads one object of a group whose version is not known, by the conventions for names of resources: what a MachineDeployment

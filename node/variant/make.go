@@ -158,6 +158,9 @@ func (r Request) annotations(set []string, labels map[string]string, taints []an
 	case Own:
 		a[v1alpha1.PoolNetworksAnnotation] = strings.Join(set, ",")
 		a[v1alpha1.PoolMinAnnotation], a[v1alpha1.PoolMaxAnnotation] = strconv.Itoa(r.Min), strconv.Itoa(r.Max)
+		if r.Idle != "" {
+			a[v1alpha1.PoolIdleAnnotation] = r.Idle
+		}
 	default:
 		a[autoscalerMin], a[autoscalerMax] = strconv.Itoa(r.Min), strconv.Itoa(r.Max)
 	}
@@ -165,7 +168,7 @@ func (r Request) annotations(set []string, labels map[string]string, taints []an
 }
 
 // OwnKeys are the annotations of a pool that nobody else writes: one that is not wanted any more is removed.
-var OwnKeys = []string{autoscalerMin, autoscalerMax, v1alpha1.PoolNetworksAnnotation, v1alpha1.PoolMinAnnotation, v1alpha1.PoolMaxAnnotation,
+var OwnKeys = []string{autoscalerMin, autoscalerMax, v1alpha1.PoolNetworksAnnotation, v1alpha1.PoolMinAnnotation, v1alpha1.PoolMaxAnnotation, v1alpha1.PoolIdleAnnotation,
 	Capacity + "labels", Capacity + "taints", Capacity + "cpu", Capacity + "memory", Capacity + "ephemeral-disk", Capacity + "maxPods"}
 
 // carried tells whether Cluster API brings a label of a template to the nodes (its book, "Metadata propagation").

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -34,6 +35,8 @@ type Request struct {
 	Scaler     Scaler
 	// Min and Max bound the machines of each pool.
 	Min, Max int
+	// Idle is how long tsunagu keeps a node without Pods, as its annotation says; empty for the default.
+	Idle string
 }
 
 // Parse reads a MachineDeployment's annotations. One that asks for no pools gives false. An error says what its owner must change.
@@ -82,6 +85,12 @@ func Parse(base *unstructured.Unstructured) (r Request, asks bool, err error) {
 	}
 	if r.Max, err = strconv.Atoi(a[v1alpha1.PoolMaxAnnotation]); err != nil || r.Max < max(1, r.Min) {
 		return wrong(v1alpha1.PoolMaxAnnotation, "is not the most nodes that a pool may have", `write a whole number not below `+v1alpha1.PoolMinAnnotation+`, such as "3"`)
+	}
+	if text, ok := a[v1alpha1.PoolIdleAnnotation]; ok {
+		if idle, err := time.ParseDuration(text); err != nil || idle <= 0 {
+			return wrong(v1alpha1.PoolIdleAnnotation, "is no duration", `write one, such as "10m"`)
+		}
+		r.Idle = text
 	}
 	return r, true, nil
 }

@@ -146,9 +146,9 @@ func TestNamesFollowTheSet(t *testing.T) {
 // One scales, never two.
 func TestOneScaler(t *testing.T) {
 	for scaler, owner := range map[string]bool{"": false, "autoscaler": false, "tsunagu": true} {
-		for _, p := range made(t, source(t, map[string]string{v1alpha1.PoolScalerAnnotation: scaler})) {
+		for _, p := range made(t, source(t, map[string]string{v1alpha1.PoolScalerAnnotation: scaler, v1alpha1.PoolIdleAnnotation: "5m"})) {
 			a := p.Deployment.GetAnnotations()
-			if has(a, autoscalerMin) == owner || has(a, autoscalerMax) == owner || has(a, v1alpha1.PoolNetworksAnnotation) != owner || has(a, v1alpha1.PoolMaxAnnotation) != owner {
+			if has(a, autoscalerMin) == owner || has(a, autoscalerMax) == owner || has(a, v1alpha1.PoolNetworksAnnotation) != owner || has(a, v1alpha1.PoolMaxAnnotation) != owner || has(a, v1alpha1.PoolIdleAnnotation) != owner {
 				t.Errorf("%q: %v", scaler, a)
 			}
 		}
@@ -166,6 +166,7 @@ func TestRefusals(t *testing.T) {
 		{"no most", func(_ *Source, a map[string]string) { delete(a, v1alpha1.PoolMaxAnnotation) }, []string{"is not the most nodes", `such as "3"`}},
 		{"max is no whole number", func(_ *Source, a map[string]string) { a[v1alpha1.PoolMaxAnnotation] = "3.5" }, []string{`pool-max "3.5"`}},
 		{"min is no number", func(_ *Source, a map[string]string) { a[v1alpha1.PoolMinAnnotation] = "one" }, []string{`pool-min "one"`}},
+		{"idle", func(_ *Source, a map[string]string) { a[v1alpha1.PoolIdleAnnotation] = "10" }, []string{`pool-idle "10" is no duration`}},
 		{"nobody scales", func(_ *Source, a map[string]string) { a[v1alpha1.PoolScalerAnnotation] = "karpenter" }, []string{`"karpenter" is nobody`}},
 		{"port groups", func(_ *Source, a map[string]string) { a[v1alpha1.PoolPortGroupsAnnotation] = "blue" }, []string{"blue=vlan120"}},
 		{"memory 500mb", func(_ *Source, a map[string]string) { a[Capacity+"memory"] = "500mb" }, []string{`memory "500mb"`, "such as 8Gi"}},

@@ -19,7 +19,7 @@ import (
 // against the rooms that do the work.
 var (
 	mainPlugins    = []string{"bridge", "dummy", "host-device", "ipvlan", "loopback", "macvlan", "ovs", "ptp", "sriov", "tap", "trunk", "vlan"}
-	chainedPlugins = []string{"tuning", "sbr", "portmap", "bandwidth"}
+	chainedPlugins = []string{"tuning", "sbr", "vrf", "portmap", "bandwidth"}
 )
 
 // plugin is what the doctor reads of one plugin's configuration.

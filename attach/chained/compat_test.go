@@ -60,7 +60,8 @@ func (r compatRow) run(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r.needs != "" && !kernelHas(t, r.needs) {
-			r.refused(newWorld(t, r.addresses...), spec, nil, r.needs)
+			r.prepare = nil
+			r.refused(newWorld(t, r.addresses...), spec, nil, "there is no module "+r.needs)
 			return
 		}
 		own := newWorld(t, r.addresses...)
@@ -76,6 +77,9 @@ func (r compatRow) run(t *testing.T) {
 			}
 		}
 	default:
+		if r.needs != "" && !kernelHas(t, r.needs) {
+			r.prepare, r.Want = nil, r.needs
+		}
 		r.refused(newWorld(t, r.addresses...), spec, err, r.Want)
 	}
 }

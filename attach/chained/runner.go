@@ -30,6 +30,9 @@ func (r *Runner) Add(_ context.Context, c Call, s Spec) (kind.Wired, json.RawMes
 		return r.tune(c, s)
 	case SBR:
 		return bySource(c, s)
+	case VRF:
+		w, err := enslave(c, s)
+		return w, nil, err
 	case Shaping:
 		state, err := r.shapeIt(c, s)
 		return c.Wired, state, err
@@ -43,11 +46,13 @@ func (r *Runner) Add(_ context.Context, c Call, s Spec) (kind.Wired, json.RawMes
 // Del takes back what Add did, or may have done before a crash; then state is nil. It may be said any number of times, also when the
 // namespace is gone.
 func (r *Runner) Del(_ context.Context, c Call, s Spec, state json.RawMessage) error {
-	switch s.(type) {
+	switch s := s.(type) {
 	case Tuning:
 		return untune(c, state)
 	case SBR:
 		return unsource(c, state)
+	case VRF:
+		return release(c, s)
 	case Shaping:
 		return r.unshape(c, state)
 	case PortMap:
@@ -63,6 +68,8 @@ func (r *Runner) Check(_ context.Context, c Call, s Spec, state json.RawMessage)
 		return checkTuning(c, s)
 	case SBR:
 		return checkSources(c, state)
+	case VRF:
+		return checkVRF(c, s)
 	case Shaping:
 		return r.checkShape(c, s)
 	case PortMap:

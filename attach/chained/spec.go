@@ -46,7 +46,7 @@ type Bandwidth struct {
 }
 
 // Names lists the built-in types, in order.
-func Names() []string { return []string{"tuning", "sbr", "portmap", "bandwidth"} }
+func Names() []string { return []string{"tuning", "sbr", "vrf", "portmap", "bandwidth"} }
 
 // Known tells whether a CNI plugin type is built in as a chained one.
 func Known(typ string) bool { return slices.Contains(Names(), typ) }
@@ -58,6 +58,8 @@ func Parse(typ string, raw []byte) (Spec, error) {
 		return parseTuning(raw)
 	case "sbr":
 		return parseSBR(raw)
+	case "vrf":
+		return parseVRF(raw)
 	case "portmap":
 		return parsePortMap(raw)
 	case "bandwidth":

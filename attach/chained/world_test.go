@@ -175,7 +175,7 @@ func (w *world) reference(verb, binary, config string, runtime map[string]any) e
 
 var (
 	throttles = regexp.MustCompile(`bwp[0-9a-f]{12}`)
-	random    = regexp.MustCompile(`link/ether \S+|fe80::\S+| \\ alias \S+`)
+	random    = regexp.MustCompile(`link/ether \S+|fe80::\S+| \\ alias \S+|qlen \d+`)
 	inet6     = regexp.MustCompile(`(?m)^\d+: (\S+)\s+inet6 ([0-9a-f:]+)/`)
 	numbered  = regexp.MustCompile(`^\d+: `)
 	volatile  = regexp.MustCompile(`NO-CARRIER,|\btentative\b|state \w+ mode|\blinkdown\b|link-netns \S+|link-netnsid \d+|parentdev \S+|@if\d+|@\w+|valid_lft \w+|preferred_lft \w+|group default|numtxqueues \d+|numrxqueues \d+|gso_\w+ \d+|tso_\w+ \d+|gro_\w+ \d+|minmtu \d+|maxmtu \d+|addrgenmode \w+|protocol \d+|refcnt \d+|proto \w+|pref medium|index \d+ ref \d+ bind \d+`)
@@ -233,7 +233,7 @@ func (w *world) portrait(knobs ...string) (lines []string) {
 		}
 	}
 	for i, line := range lines {
-		if strings.Contains(line, "IFB") { // its address is chance
+		if strings.Contains(line, "IFB") || strings.Contains(line, " red: ") || strings.Contains(line, "dev red ") { // its address is chance
 			lines[i] = random.ReplaceAllString(line, "")
 		}
 	}

@@ -43,6 +43,8 @@ type Link struct {
 	VLAN uint16
 	// FiltersVLANs tells that a bridge looks at VLAN tags.
 	FiltersVLANs bool
+	// Table is that of a VRF.
+	Table uint32
 	// Tap is set for taps.
 	Tap *TapInfo
 }
@@ -210,6 +212,12 @@ func (l *Link) readData(b []byte) {
 		attrs(b, func(typ uint16, v []byte) {
 			if typ == unix.IFLA_BR_VLAN_FILTERING {
 				l.FiltersVLANs = len(v) > 0 && v[0] != 0
+			}
+		})
+	case "vrf":
+		attrs(b, func(typ uint16, v []byte) {
+			if typ == nl.IFLA_VRF_TABLE {
+				l.Table = u32(v)
 			}
 		})
 	case "tun":

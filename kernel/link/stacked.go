@@ -53,3 +53,8 @@ func FilterVLANs(device string, index int) Op {
 	})
 	return Op{what: "filter VLANs", device: device, typ: unix.RTM_NEWLINK, body: m}
 }
+
+// NewVRF makes a device whose interfaces look routes up in a table of their own. It is Unsupported where the kernel has none.
+func NewVRF(e End, table uint32) Op {
+	return create(e, 0, "vrf", func(m *message) { m.u32(nl.IFLA_VRF_TABLE, table) })
+}

@@ -107,9 +107,14 @@ func (n *NodeNetwork) Cards() []v1alpha1.NodeCard {
 	return nil
 }
 
+// all is a list that is there also when it is empty.
+func all[T any](list []T) []T { return append([]T{}, list...) }
+
 // Report writes what the node has. The object is made when it is not there, and goes with the Node, of which uid is the UID.
 func (n *NodeNetwork) Report(ctx context.Context, uid string, status v1alpha1.NodeNetworkStatus) error {
-	patch, err := json.Marshal(map[string]any{"status": status})
+	// What is empty is written too: it may have been more before.
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"heartbeat": status.Heartbeat, "interfaces": all(status.Interfaces), "networks": all(status.Networks),
+		"ready": status.Ready, "missing": status.Missing}})
 	if err != nil {
 		return fmt.Errorf("render what the node has: %w", err)
 	}

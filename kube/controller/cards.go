@@ -65,7 +65,7 @@ const (
 	// mostSteps is how many are under way at one time: a vCenter is busy with less.
 	mostSteps = 8
 	// groupEvery is how often a port group is looked at that was found, machineEvery a machine.
-	groupEvery, machineEvery = time.Minute, 30 * time.Minute
+	groupEvery, machineEvery = 30 * time.Second, 30 * time.Minute
 	// groupAgain is how soon one is looked at again that was not.
 	groupAgain = 10 * time.Second
 )

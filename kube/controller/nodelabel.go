@@ -58,7 +58,15 @@ func (r *nodeLabels) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := r.Get(ctx, req.NamespacedName, &has); client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, err
 	}
-	change, until := planLabels(node.Labels, has, r.now())
+	var networks v1alpha1.NetworkList
+	if err := r.List(ctx, &networks, client.UnsafeDisableDeepCopy); err != nil {
+		return reconcile.Result{}, err
+	}
+	cards := map[string]bool{}
+	for _, n := range networks.Items {
+		cards[n.Name] = n.Spec.Reach != nil && n.Spec.Reach.PortGroup != nil
+	}
+	change, until := planLabels(node.Labels, has, cards, r.now())
 	if len(change) > 0 {
 		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": change}})
 		if err != nil {
@@ -73,14 +81,15 @@ func (r *nodeLabels) Reconcile(ctx context.Context, req reconcile.Request) (reco
 }
 
 // planLabels compares a node's labels with what its agent says, and which cards
-// it is about to lose. A nil value removes a label. Until is when to look again, 0 for never.
-func planLabels(have map[string]string, of v1alpha1.NodeNetwork, now time.Time) (change map[string]any, until time.Duration) {
+// it has: of the networks that need one, the agent's word may be older than the
+// card's end. A nil value removes a label. Until is when to look again, 0 for never.
+func planLabels(have map[string]string, of v1alpha1.NodeNetwork, cards map[string]bool, now time.Time) (change map[string]any, until time.Duration) {
 	want, says := map[string]bool{}, of.Status
 	if left := says.Heartbeat.Add(stale).Sub(now); left > 0 {
 		until = left
 		for _, n := range says.Networks {
-			leaving := slices.ContainsFunc(of.Spec.Cards, func(c v1alpha1.NodeCard) bool { return c.Network == n.Name && c.Leaving })
-			if n.Phase == v1alpha1.NetworkPhaseReady && !leaving {
+			has := !cards[n.Name] || slices.ContainsFunc(of.Spec.Cards, func(c v1alpha1.NodeCard) bool { return c.Network == n.Name && !c.Leaving })
+			if n.Phase == v1alpha1.NetworkPhaseReady && has {
 				want[v1alpha1.NetworkReadyPrefix+n.Name] = true
 			}
 		}

@@ -23,6 +23,7 @@ func says(heartbeat time.Time, phases map[string]v1alpha1.NetworkPhase) v1alpha1
 
 func TestPlanLabels(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
+	card := map[string]v1alpha1.NetworkPhase{"card": v1alpha1.NetworkPhaseReady}
 	ready := map[string]v1alpha1.NetworkPhase{"blue": v1alpha1.NetworkPhaseReady, "red": v1alpha1.NetworkPhaseDegraded, "green": v1alpha1.NetworkPhaseMissing}
 	for _, c := range []struct {
 		name   string
@@ -36,17 +37,18 @@ func TestPlanLabels(t *testing.T) {
 		{"degraded", map[string]string{p + "blue": "ready", p + "red": "ready"}, says(now, ready), map[string]any{p + "red": nil}, v1alpha1.NodeNetworkSpec{}},
 		{"written by a person", map[string]string{p + "blue": "yes", p + "x": "ready"}, says(now, ready), map[string]any{p + "blue": "ready", p + "x": nil}, v1alpha1.NodeNetworkSpec{}},
 		{"an agent that is dead", map[string]string{p + "blue": "ready", "zone": "a"}, says(now.Add(-stale), ready), map[string]any{p + "blue": nil}, v1alpha1.NodeNetworkSpec{}},
-		{"a card that leaves", map[string]string{p + "blue": "ready"}, says(now, ready), map[string]any{p + "blue": nil}, v1alpha1.NodeNetworkSpec{Cards: []v1alpha1.NodeCard{{Network: "blue", Leaving: true}}}},
-		{"a card that stays", map[string]string{p + "blue": "ready"}, says(now, ready), map[string]any{}, v1alpha1.NodeNetworkSpec{Cards: []v1alpha1.NodeCard{{Network: "blue"}, {Network: "red", Leaving: true}}}},
+		{"a card that leaves", map[string]string{p + "card": "ready"}, says(now, card), map[string]any{p + "card": nil}, v1alpha1.NodeNetworkSpec{Cards: []v1alpha1.NodeCard{{Network: "card", Leaving: true}}}},
+		{"a card that stays", map[string]string{p + "card": "ready"}, says(now, card), map[string]any{}, v1alpha1.NodeNetworkSpec{Cards: []v1alpha1.NodeCard{{Network: "card"}, {Network: "red", Leaving: true}}}},
+		{"a card that is gone, and an agent that does not know", map[string]string{p + "card": "ready"}, says(now, card), map[string]any{p + "card": nil}, v1alpha1.NodeNetworkSpec{}},
 		{"an agent that never wrote", map[string]string{p + "blue": "ready"}, v1alpha1.NodeNetworkStatus{}, map[string]any{p + "blue": nil}, v1alpha1.NodeNetworkSpec{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if change, _ := planLabels(c.have, v1alpha1.NodeNetwork{Status: c.says, Spec: c.spec}, now); !maps.Equal(change, c.change) {
+			if change, _ := planLabels(c.have, v1alpha1.NodeNetwork{Status: c.says, Spec: c.spec}, map[string]bool{"card": true}, now); !maps.Equal(change, c.change) {
 				t.Errorf("%v, want %v", change, c.change)
 			}
 		})
 	}
-	if _, until := planLabels(nil, v1alpha1.NodeNetwork{Status: says(now.Add(-time.Minute), ready)}, now); until != stale-time.Minute {
+	if _, until := planLabels(nil, v1alpha1.NodeNetwork{Status: says(now.Add(-time.Minute), ready)}, nil, now); until != stale-time.Minute {
 		t.Errorf("looks again after %s", until)
 	}
 }
@@ -59,7 +61,7 @@ func TestPlanLabelsSettles(t *testing.T) {
 		have := rapid.MapOf(keys, rapid.SampledFrom([]string{"ready", "x", ""})).Draw(t, "labels")
 		status := says(now.Add(-rapid.SampledFrom([]time.Duration{0, time.Minute, time.Hour}).Draw(t, "age")),
 			rapid.MapOf(rapid.SampledFrom([]string{"a", "b", "c"}), rapid.SampledFrom([]v1alpha1.NetworkPhase{v1alpha1.NetworkPhaseReady, v1alpha1.NetworkPhaseMissing})).Draw(t, "networks"))
-		change, _ := planLabels(have, v1alpha1.NodeNetwork{Status: status}, now)
+		change, _ := planLabels(have, v1alpha1.NodeNetwork{Status: status}, map[string]bool{"b": true}, now)
 		next := maps.Clone(have)
 		for key, value := range change {
 			if len(key) <= len(p) {
@@ -69,7 +71,7 @@ func TestPlanLabelsSettles(t *testing.T) {
 				next[key] = value.(string)
 			}
 		}
-		if again, _ := planLabels(next, v1alpha1.NodeNetwork{Status: status}, now); len(again) > 0 {
+		if again, _ := planLabels(next, v1alpha1.NodeNetwork{Status: status}, map[string]bool{"b": true}, now); len(again) > 0 {
 			t.Errorf("%v becomes %v, then %v", have, next, again)
 		}
 	})

@@ -152,7 +152,11 @@ func (s *Site) Machines(ctx context.Context) ([]Machine, error) {
 }
 
 // Card is a network card of a machine.
-type Card struct{ MAC, PortGroup, Owner string }
+type Card struct {
+	MAC       string `json:"mac"`
+	PortGroup string `json:"portGroup"`
+	Owner     string `json:"owner"`
+}
 
 // Cards are those of a machine, with the names of distributed port groups; also while the vCenter is stopped.
 func (s *Site) Cards(m Machine) (all []Card) {

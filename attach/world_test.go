@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tsunagu-net/tsunagu/attach/chained"
 	"github.com/tsunagu-net/tsunagu/attach/delegate"
 	"github.com/tsunagu-net/tsunagu/attach/dhcp"
 	"github.com/tsunagu-net/tsunagu/attach/hostport"
@@ -416,6 +417,7 @@ func (n *node) boot() {
 		Leases:  leases,
 		Primary: n.own, Files: []string{n.dir + "/net.d"},
 		Devices:   given{},
+		Chained:   &chained.Runner{Node: n.ns},
 		Delegates: delegate.New(delegate.Options{Dirs: []string{n.dir + "/bin", referencePlugins}, Node: n.ns, Patience: 4 * time.Second}),
 		Pods:      n.cluster, Definitions: n.cluster, Pools: n.cluster, PodNetwork: testNetwork{[]string{"10.244.1.0/24", "fd00:244:0:1::/64"}},
 		Addresses: n.allocator, Claims: n.cluster, Wirer: n.wirer, Ports: n.ports, Events: n.cluster, Statuses: n.cluster, Meter: n.meter, Log: log,

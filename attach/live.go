@@ -217,7 +217,7 @@ func (s *Server) conform(ctx context.Context, record Record, pod Pod, permit boo
 		}
 		permit = permit || record.Amiss
 	}
-	want, err := ParseSelections(pod.Networks, pod.Namespace)
+	want, err := s.planner.everyPod.of(pod)
 	var d difference
 	if err == nil {
 		if record.Annotation == nil {

@@ -21,22 +21,21 @@ type Primary interface {
 // firstInterface is the Pod's interface on its default network: the one its annotation names, else the cluster's, else the network that
 // the node had before, else tsunagu's own.
 func (p planner) firstInterface(ctx context.Context, pod Pod, network, ifName string, devices *handout) (planned, error) {
-	name := pod.DefaultNetwork
-	if name == "" {
-		name = p.clusterNetwork
-	}
 	switch {
-	case name != "":
-		return p.namedInterface(ctx, pod, name, ifName, devices)
+	case pod.DefaultNetwork != "":
+		return p.namedInterface(ctx, pod, pod.DefaultNetwork, ifName, devices, false)
+	case p.clusterNetwork != "":
+		return p.namedInterface(ctx, pod, p.clusterNetwork, ifName, devices, true)
 	case p.primary != nil:
 		return p.primaryInterface(ifName)
 	}
 	return p.podInterface(network, ifName)
 }
 
-// namedInterface is on a network of a definition. Without a namespace it is one of kube-system, as with Multus.
-func (p planner) namedInterface(ctx context.Context, pod Pod, name, ifName string, devices *handout) (planned, error) {
-	selections, err := ParseSelections(name, "kube-system")
+// namedInterface is on a network of a definition. Without a namespace it is one of kube-system, as with Multus. ByCluster tells that it is
+// not the Pod that asks.
+func (p planner) namedInterface(ctx context.Context, pod Pod, name, ifName string, devices *handout, byCluster bool) (planned, error) {
+	selections, err := ParseSelections(name, p.everyPod.namespace())
 	if err != nil {
 		return planned{}, fmt.Errorf("default network: %w", err)
 	}
@@ -44,7 +43,7 @@ func (p planner) namedInterface(ctx context.Context, pod Pod, name, ifName strin
 		return planned{}, refusef(ReasonBadSelection, "name one network", "annotation %s: %d networks are named, and a Pod has one default network", DefaultNetworkAnnotation, len(selections))
 	}
 	s := selections[0]
-	s.Index, s.IfName, s.WantsDefault = 0, ifName, true
+	s.Index, s.IfName, s.WantsDefault, s.ByCluster = 0, ifName, true, byCluster
 	one, err := p.resolve(ctx, pod, s, devices)
 	if err != nil {
 		return one, fmt.Errorf("default network %s (%s): %w", s.Network(), ifName, err)
@@ -111,7 +110,7 @@ func (s *Server) primaryStatus(ctx context.Context, path []string) error {
 
 // clusterStatus asks the plugins of others of the definition that all Pods are on. One that cannot be found now is an ADD's to tell.
 func (s *Server) clusterStatus(ctx context.Context, name string, path []string) error {
-	selections, err := ParseSelections(name, "kube-system")
+	selections, err := ParseSelections(name, s.planner.everyPod.namespace())
 	if err != nil || len(selections) != 1 {
 		return nil
 	}

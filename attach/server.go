@@ -78,6 +78,8 @@ type Config struct {
 	// namespace/name, "" for none. Files are folders of the node for definitions without a configuration.
 	Primary        Primary
 	ClusterNetwork string
+	// EveryPod are networks that Pods are on besides.
+	EveryPod EveryPod
 	Files          []string
 	// Delegates may be nil: then plugins of others are looked for where the runtime looks.
 	Delegates Delegates
@@ -153,7 +155,7 @@ func New(c Config) (*Server, error) {
 	err = errors.Join(err, bad)
 	s := &Server{
 		Config:  c,
-		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork, devices: c.Devices, cards: c.Cards, primary: c.Primary, clusterNetwork: c.ClusterNetwork, files: c.Files},
+		planner: planner{definitions: c.Definitions, pools: c.Pools, namespaces: c.Namespaces, podNetwork: c.PodNetwork, devices: c.Devices, cards: c.Cards, primary: c.Primary, clusterNetwork: c.ClusterNetwork, everyPod: c.EveryPod, files: c.Files},
 		records: records, loans: loans,
 		wirings: make(chan struct{}, mostWirings), unwirings: make(chan struct{}, mostWirings), disturbed: make(chan struct{}, 1),
 		spared: map[string]bool{}, suspects: map[string]time.Time{},

@@ -179,7 +179,7 @@ func (a *agent) serve(ctx, below context.Context, group *errgroup.Group) error {
 		a.log.Error("some DHCP leases are forgotten; their Pods' addresses are not renewed", "err", err)
 	}
 	server, err := attach.New(attach.Config{
-		Primary: a.ownNetwork(), ClusterNetwork: a.options.clusterNetwork, Files: a.options.networkDirs,
+		Primary: a.ownNetwork(), ClusterNetwork: a.options.clusterNetwork, EveryPod: a.options.everyPod, Files: a.options.networkDirs,
 		Pods: a.pods, Definitions: a.definitions, Pools: a.pools, Namespaces: a.options.namespaces,
 		PodNetwork: podNetwork{a.options.node, a.nodes, a.services, a.overlay, a.options.prefixes},
 		Delegates:  delegate.New(delegate.Options{Root: a.options.hostRoot, Dirs: []string{a.options.binDir}, Patience: a.options.pluginTime}),

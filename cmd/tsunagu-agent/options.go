@@ -39,6 +39,7 @@ type options struct {
 	pluginTime      time.Duration
 	existing        bool // the network that the node had before stays
 	clusterNetwork  string
+	everyPod        attach.EveryPod
 	networkDirs     []string
 	keepConf        bool
 	ipamPlugins     []string
@@ -69,6 +70,9 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 	f.DurationVar(&o.pluginTime, "plugin-timeout", delegate.Patience, "how long one execution of a plugin of others may take, at most 75s")
 	own := f.String("pod-network", "tsunagu", "the network that every Pod is on: tsunagu, or existing, which is the first configuration of --cni-conf-dir that is not tsunagu's")
 	f.StringVar(&o.clusterNetwork, "cluster-network", "", "namespace/name of the network attachment definition that every Pod's first interface is on (default: the one of --pod-network)")
+	every := f.String("default-networks", "", "comma list of network attachment definitions, as [namespace/]name, that every Pod is on besides")
+	system := f.String("system-namespaces", "kube-system", "comma list of namespaces whose Pods are not on --default-networks")
+	f.StringVar(&o.everyPod.Namespace, "default-network-namespace", "kube-system", "namespace of the definitions of --cluster-network, --default-networks and Pods' default networks that are named without one")
 	dirs := f.String("network-conf-dirs", "/etc/cni/multus/net.d,/etc/cni/net.d", "comma list of the node's folders in which the configuration of a definition without spec.config is looked for")
 	f.StringVar(&o.shim, "shim", "", "the tsunagu-cni to install (default: the one beside this program)")
 	standFor := f.String("ipam-plugins", "", "comma list of IPAM plugins that the shim stands for in the runtime's folder, for main plugins of others: whereabouts, host-local, static; what is there is put aside, and put back at the end")
@@ -123,6 +127,10 @@ func parse(args []string, env func(string) string, out io.Writer) (options, erro
 		o.networkDirs = append(o.networkDirs, filepath.Join(o.hostRoot, dir))
 	}
 	o.namespaces.Global = split(*global)
+	o.everyPod.Networks, o.everyPod.Except = split(*every), split(*system)
+	if err := o.everyPod.Check(); err != nil {
+		return o, fmt.Errorf("--default-networks: %w", err)
+	}
 	for _, name := range split(*standFor) {
 		if !slices.Contains(install.IPAMNames, name) {
 			return o, fmt.Errorf("--ipam-plugins: %q is not one of %s", name, strings.Join(install.IPAMNames, ", "))

@@ -48,7 +48,7 @@ func (a *app) network() *cobra.Command {
 			return a.show(a.format, v, func(w io.Writer) { printNetworks(w, a.terminal, v) })
 		},
 	}
-	return group("network", "networks that Pods can ask for", list, a.networkShow())
+	return group("network", "networks that Pods can ask for", list, a.networkShow(), a.networkFromMultus())
 }
 
 func viewNetworks(s *doctor.Snapshot) []networkView {

@@ -186,7 +186,7 @@ func (n *Network) first(p pluginConfig, binaries bool) (err error) {
 		return err
 	}
 	if n.IPAM, err = ipam.ParseConfig(p.IPAM); ipam.ReasonOf(err) == ipam.UnknownType {
-		n.Giver, err = giverOf(p), nil
+		n.Giver, err = giverOf(p)
 	}
 	if !p.DNS.Empty() { // it comes before that of the addresses, as with the plugins
 		n.IPAM.DNS, n.IPAM.ResolvConf = p.DNS, ""
@@ -195,12 +195,15 @@ func (n *Network) first(p pluginConfig, binaries bool) (err error) {
 }
 
 // giverOf is the plugin that an ipam section names.
-func giverOf(p pluginConfig) *Step {
+func giverOf(p pluginConfig) (*Step, error) {
 	var section struct {
 		Type string `json:"type"`
 	}
 	_ = json.Unmarshal(p.IPAM, &section) // ipam.ParseConfig has read it
-	return &Step{Type: section.Type, Raw: p.raw, Foreign: true}
+	if strings.ContainsRune(section.Type, '/') {
+		return nil, refusef(ipam.BadConfig, "name a plugin, without its folder", "ipam.type %q is a path", section.Type)
+	}
+	return &Step{Type: section.Type, Raw: p.raw, Foreign: true}, nil
 }
 
 // Foreign tells whether a plugin of others makes the interface.

@@ -49,7 +49,7 @@ func TestParseDefinitionSaysWhere(t *testing.T) {
 		{`{"plugins":[{"type":"macvlan","master":"up1"},{"type":"tuning","sysctl":{"kernel.x":"1"}}]}`, ReasonBadConfig, `"sysctl"`},
 		{`{"plugins":[{"type":"macvlan","master":"up1"},{"type":"tuning","mtu":3}]}`, ReasonBadConfig, "3 is not an MTU"},
 		{`{"plugins":[{"type":"macvlan","master":"up1"},{"type":"tuning","mac":"x"}]}`, ReasonBadConfig, `"mac"`},
-		{`{"type":"ptp","ipam":{"type":"calico-ipam"}}`, "UnknownAddressType", "calico-ipam"},
+		{`{"type":"ptp","ipam":{"type":"../calico-ipam"}}`, "BadAddressConfig", "../calico-ipam"},
 		{`{"type":"ptp","ipam":{"type":"whereabouts","range":"10.0.0.0/33"}}`, "BadAddressConfig", "10.0.0.0/33"},
 		{`{"type":"ptp","ipam":7}`, "BadAddressConfig", ""},
 	} {

@@ -80,7 +80,7 @@ type Config struct {
 	ClusterNetwork string
 	// EveryPod are networks that Pods are on besides.
 	EveryPod EveryPod
-	Files          []string
+	Files    []string
 	// Delegates may be nil: then plugins of others are looked for where the runtime looks.
 	Delegates Delegates
 	Ports     Ports

@@ -75,7 +75,16 @@ type NetworkSpec struct {
 	// Namespaces says which namespaces may use the Network; absent means all.
 	// +optional
 	Namespaces *NamespaceSelector `json:"namespaces,omitempty"`
+
+	// Spread says over what Pods of one workload are spread, as far as it goes:
+	// Hosts, the hosts of nodes that are virtual machines.
+	// +optional
+	// +kubebuilder:validation:Enum=Hosts
+	Spread string `json:"spread,omitempty"`
 }
+
+// SpreadHosts spreads the Pods of a workload over hosts of virtual machines.
+const SpreadHosts = "Hosts"
 
 // Reach is how a node reaches a segment.
 //

@@ -12,6 +12,13 @@ const (
 	NetworkReadyValue  = "ready"
 )
 
+// NetworkGate is the scheduling gate of a Pod for which a node is being brought
+// onto a network, GatedAnnotation says that it was given one.
+const (
+	NetworkGate     = "tsunagu.dev/network"
+	GatedAnnotation = "tsunagu.dev/gated"
+)
+
 // NodeNetwork is what one node has: its interfaces, and which Networks are
 // there. It bears the name of the Node and goes with it. The node's agent
 // writes the status, nobody else does; the controller makes labels of it, by

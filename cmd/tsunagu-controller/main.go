@@ -47,6 +47,7 @@ func main() {
 	flags.TextVar(&o.Admission.Mode, "admission", admission.Warn, "what is done about Pods that no node could attach: warn, deny or off")
 	flags.BoolVar(&o.Admission.Place, "placement", true, "have Pods scheduled only to nodes that have their networks")
 	flags.StringVar(&o.VSphere, "vsphere", "/etc/tsunagu/vsphere", "folder that says which vCenter nodes are given network cards by, and who asks it; it need not exist")
+	flags.BoolVar(&o.Admission.Gates, "scheduling-gates", false, "keep Pods from scheduler and autoscalers while a node is given a network card for them (needs the right to patch Pods)")
 	flags.BoolVar(&o.NodePools, "node-pools", false, "scale MachineDeployments of Cluster API that are annotated tsunagu.dev/pool-networks")
 	flags.IntVar(&o.Admission.Port, "admission-port", 9874, "port at which the API server is answered")
 	flags.BoolVar(&o.Admission.Namespaces.Isolation, "namespace-isolation", false, "as the agents' flag: Pods may use networks of their own and of global namespaces only")

@@ -53,6 +53,8 @@ type Options struct {
 	Mode Mode
 	// Place keeps Pods off nodes that do not have their networks.
 	Place bool
+	// Gates keeps Pods from the scheduler while a node is brought onto their networks.
+	Gates bool
 	// Port on the node at which the API server is answered.
 	Port int
 	// Namespace of the controller.
@@ -73,7 +75,7 @@ func Add(m ctrl.Manager, cfg *rest.Config, o Options, books Books, log *slog.Log
 		return m.Add(configuration)
 	}
 	desk := &Desk{Cached: m.GetClient(), Live: own, Books: books, Namespaces: o.Namespaces, Deny: o.Mode == Deny, Log: log}
-	place := &Placement{Cached: m.GetClient(), Live: own, Log: log}
+	place := &Placement{Cached: m.GetClient(), Live: own, Log: log, Gates: o.Gates}
 	server, err := NewServer(net.JoinHostPort("", strconv.Itoa(o.Port)), map[string]admission.Handler{Path: desk, PlacementPath: place}, log)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
@@ -21,6 +22,8 @@ type sighting struct {
 	list []*v1alpha1.NodeNetwork
 	// said is what was answered since.
 	said map[string][]string
+	// host is the label by which nodes tell their host, empty when none does.
+	host string
 }
 
 // sightFor is how old it may be. What is said by it is advice.
@@ -30,9 +33,7 @@ const sightFor = 500 * time.Millisecond
 func (s *sighting) nowhere(ctx context.Context, cached client.Reader, networks []string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if time.Since(s.at) >= sightFor {
-		s.look(ctx, cached)
-	}
+	s.look(ctx, cached)
 	if s.at.IsZero() {
 		return nil
 	}
@@ -45,7 +46,23 @@ func (s *sighting) nowhere(ctx context.Context, cached client.Reader, networks [
 	return said
 }
 
+// hostKey is the label by which nodes tell their host.
+func (s *sighting) hostKey(ctx context.Context, cached client.Reader) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.look(ctx, cached)
+	return s.host
+}
+
+// look looks again if the last time is too long ago. The caller holds the lock.
 func (s *sighting) look(ctx context.Context, cached client.Reader) {
+	if time.Since(s.at) < sightFor {
+		return
+	}
+	var nodes corev1.NodeList
+	if err := cached.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err == nil {
+		s.host = hostKey(nodes.Items)
+	}
 	var all v1alpha1.NodeNetworkList
 	if err := cached.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
 		return

@@ -25,6 +25,8 @@ type Placement struct {
 	// Cached reads are from the controller's caches, Live ones are not.
 	Cached, Live client.Reader
 	Log          *slog.Logger
+	// Gates: Pods for which a node is about to be brought onto a network are kept from the scheduler for that time.
+	Gates bool
 
 	seen sighting
 }
@@ -33,9 +35,11 @@ type Placement struct {
 type placed struct {
 	template
 	Spec struct {
-		HostNetwork bool           `json:"hostNetwork"`
-		NodeName    string         `json:"nodeName"`
-		Affinity    map[string]any `json:"affinity"`
+		HostNetwork               bool           `json:"hostNetwork"`
+		NodeName                  string         `json:"nodeName"`
+		Affinity                  map[string]any `json:"affinity"`
+		SchedulingGates           []gate         `json:"schedulingGates"`
+		TopologySpreadConstraints []any          `json:"topologySpreadConstraints"`
 	} `json:"spec"`
 }
 
@@ -57,12 +61,19 @@ func (p *Placement) Handle(ctx context.Context, req admission.Request) (response
 	if err != nil {
 		p.Log.Debug("a Pod was not placed", "pod", req.Namespace+"/"+req.Name, "err", err)
 	}
+	nowhere := p.nowhere(ctx, networks)
+	patch := p.spread(ctx, &pod, networks)
+	if len(nowhere) > 0 {
+		patch = append(patch, p.gate(ctx, &pod, networks)...)
+	}
 	affinity, changed := require(pod.Spec.Affinity, networks)
-	if !changed {
+	if changed {
+		patch = append(patch, jsonpatch.NewOperation("add", "/spec/affinity", affinity))
+	}
+	if len(patch) == 0 {
 		return admission.Allowed("")
 	}
-	response = admission.Patched("", jsonpatch.NewOperation("add", "/spec/affinity", affinity))
-	return response.WithWarnings(worded(p.nowhere(ctx, networks))...)
+	return admission.Patched("", patch...).WithWarnings(worded(nowhere)...)
 }
 
 // Reached are the names of the Networks that a Pod selects and that only some nodes may have, each once.
@@ -139,8 +150,11 @@ func clone(m map[string]any) map[string]any {
 	return out
 }
 
-// nowhere says why no node would take a Pod, "" when one would.
+// nowhere says why no node would take a Pod, nil when one would.
 func (p *Placement) nowhere(ctx context.Context, networks []string) []string {
+	if len(networks) == 0 {
+		return nil
+	}
 	return p.seen.nowhere(ctx, p.Cached, networks)
 }
 

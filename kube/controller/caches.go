@@ -31,7 +31,7 @@ func unscheduled() *metav1.PartialObjectMetadata {
 	return p
 }
 
-// stripPod keeps of a Pod which networks it selects.
+// stripPod keeps of a Pod which networks it selects, and whether a gate was put there because of them.
 func stripPod(o any) (any, error) {
 	p, ok := o.(*metav1.PartialObjectMetadata)
 	if !ok {
@@ -40,6 +40,9 @@ func stripPod(o any) (any, error) {
 	kept := metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion, CreationTimestamp: p.CreationTimestamp, DeletionTimestamp: p.DeletionTimestamp}
 	if selects, ok := p.Annotations[attach.SelectionAnnotation]; ok {
 		kept.Annotations = map[string]string{attach.SelectionAnnotation: selects}
+		if gated, ok := p.Annotations[v1alpha1.GatedAnnotation]; ok {
+			kept.Annotations[v1alpha1.GatedAnnotation] = gated
+		}
 	}
 	p.ObjectMeta = kept
 	return p, nil

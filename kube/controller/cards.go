@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,7 @@ type cards struct {
 
 	mu    sync.Mutex
 	words map[string]string // by Network: what is being done, for Pods that wait
+	doing map[string]bool   // the Networks onto which a node is being brought
 }
 
 // outcome is what became of a step.
@@ -265,6 +267,13 @@ const (
 	ReasonCardChanged = "NetworkCardChanged"
 	ReasonCardFailed  = "NetworkCardFailed"
 )
+
+// Acting tells whether a node is being brought onto one of these Networks.
+func (r *cards) Acting(networks []string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(networks, func(n string) bool { return r.doing[n] })
+}
 
 // Says are the words for Pods that wait for Networks: what is being done.
 func (r *cards) Says(networks []string) (all []string) {

@@ -21,24 +21,37 @@ import (
 // say writes the condition of each Network of a port group, and keeps the words
 // for Pods that wait.
 func (r *cards) say(ctx context.Context, s scene, bad error) error {
-	words, errs := map[string]string{}, []error(nil)
+	words, doing, errs := map[string]string{}, s.coming(), []error(nil)
 	for i := range s.networks {
 		n := &s.networks[i]
 		err := bad
 		if err == nil {
 			err = r.groups[n.Name].err
 		}
-		words[n.Name] = r.doing(s, n.Name, err)
+		words[n.Name] = r.wording(s, n.Name, err)
 		errs = append(errs, r.condition(ctx, n, s, err))
 	}
 	r.mu.Lock()
-	r.words = words
+	r.words, r.doing = words, doing
 	r.mu.Unlock()
 	return errors.Join(errs...)
 }
 
-// doing says what is being done to bring a Network to a node.
-func (r *cards) doing(s scene, network string, bad error) string {
+// coming are the Networks of cards that nodes are given, or were and have not found the network behind yet.
+func (s scene) coming() map[string]bool {
+	all := map[string]bool{}
+	for _, n := range s.world.Nodes {
+		for _, c := range n.Cards {
+			if !c.Leaving && !n.Has[c.Network] {
+				all[c.Network] = true
+			}
+		}
+	}
+	return all
+}
+
+// wording says what is being done to bring a Network to a node.
+func (r *cards) wording(s scene, network string, bad error) string {
 	if bad != nil {
 		return bad.Error()
 	}

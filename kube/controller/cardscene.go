@@ -143,7 +143,7 @@ func (r *cards) waiting(ctx context.Context, s *scene) error {
 	for i := range pods.Items {
 		p := &pods.Items[i]
 		wanted := r.wanted(ctx, *s, p.Annotations[attach.SelectionAnnotation], p.Namespace)
-		if len(wanted) == 0 || p.DeletionTimestamp != nil || len(p.Spec.SchedulingGates) > 0 || len(s.world.Waiting) == mostWaiting {
+		if len(wanted) == 0 || p.DeletionTimestamp != nil || heldBack(p) || len(s.world.Waiting) == mostWaiting {
 			continue
 		}
 		name := p.Namespace + "/" + p.Name

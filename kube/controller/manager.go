@@ -131,6 +131,12 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 			return nil, fmt.Errorf("watch Pods that wait: %w", err)
 		}
 	}
+	if err := addGates(m, &gates{Client: m.GetClient(), live: m.GetAPIReader(), reached: place.Reached, brings: place.Brings, acting: cards.Acting, log: log, now: time.Now,
+		there: func(ctx context.Context, annotation, namespace string) bool {
+			return len(place.Waits(ctx, annotation, namespace)) == 0
+		}}); err != nil {
+		return nil, fmt.Errorf("watch Pods with a gate: %w", err)
+	}
 	if o.NodePools {
 		if err := m.Add(&nodePools{Client: m.GetClient(), live: m.GetAPIReader(), mapper: mapper, events: recorder, log: log, now: time.Now,
 			still: map[string]numbers{}, unused: map[string]time.Time{}, said: map[types.UID]told{}}); err != nil {

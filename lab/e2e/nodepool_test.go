@@ -47,7 +47,20 @@ metadata: {name: tsunagu-controller-pools, namespace: `+namespace+`}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: tsunagu-controller-pools}
 subjects: [{kind: ServiceAccount, name: tsunagu-controller, namespace: tsunagu-system}]
 `))
-	flags := func(ctx context.Context, args string) error {
+	controllerWith(t, "--node-pools")
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := lab.Kubectl(ctx, "delete", "clusterrole,clusterrolebinding", "e2e-node-pools"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// controllerWith has the controller run with a flag until the test ends.
+func controllerWith(t *testing.T, flag string) {
+	t.Helper()
+	args := func(ctx context.Context, args string) error {
 		_, err := lab.Kubectl(ctx, "patch", "deployment", "tsunagu-controller", "-n", "tsunagu-system", "--type=strategic", "-p",
 			`{"spec":{"template":{"spec":{"containers":[{"name":"controller","args":`+args+`}]}}}}`)
 		if err == nil {
@@ -55,12 +68,11 @@ subjects: [{kind: ServiceAccount, name: tsunagu-controller, namespace: tsunagu-s
 		}
 		return err
 	}
-	must(t, flags(within(t, 2*time.Minute), `["--node-pools"]`))
+	must(t, args(within(t, 2*time.Minute), `["`+flag+`"]`))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
-		_, err := lab.Kubectl(ctx, "delete", "clusterrole,clusterrolebinding", "e2e-node-pools")
-		if err = errors.Join(err, flags(ctx, "null")); err != nil {
+		if err := args(ctx, "null"); err != nil {
 			t.Error(err)
 		}
 	})

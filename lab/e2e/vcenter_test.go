@@ -313,7 +313,48 @@ subnets: [{cidr: 10.120.0.0/24, gateway: `+vcenterGateway+`, gatewayCheck: Requi
 			t.Errorf("it is on %s", p.Node)
 		}
 		v.condition("e2e-vsphere", 20*time.Second, "did not find the network behind the card")
+		remove(t, ns, "blind")
+		v.without(60 * time.Second)
+		v.mu.Lock()
+		v.blind["node1"] = false
+		v.mu.Unlock()
 	})
+	t.Run("a gate keeps a Pod from the scheduler meanwhile", func(t *testing.T) { v.gated(t, ns) })
+}
+
+// gated is what a Pod sees with --scheduling-gates: nobody is told that it does not fit anywhere, while a node is given what it needs.
+func (v *vcenter) gated(t *testing.T, ns string) {
+	must(t, lab.Apply(within(t, 30*time.Second), `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: e2e-gates}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [get, patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: e2e-gates}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: e2e-gates}
+subjects: [{kind: ServiceAccount, name: tsunagu-controller, namespace: tsunagu-system}]
+`))
+	t.Cleanup(func() {
+		if _, err := lab.Kubectl(context.Background(), "delete", "clusterrole,clusterrolebinding", "e2e-gates"); err != nil {
+			t.Error(err)
+		}
+	})
+	controllerWith(t, "--scheduling-gates")
+	const conditions, gates = `{range .status.conditions[?(@.type=="PodScheduled")]}{.reason}{end}`, `{.spec.schedulingGates[*].name}`
+	v.condition("e2e-vsphere", 60*time.Second, "True Usable")
+	must(t, lab.Apply(within(t, 20*time.Second), pod(ns, "gated", "", "e2e-vsphere")))
+	if said, err := lab.Kubectl(within(t, 10*time.Second), "-n", ns, "get", "pod", "gated", "-o", "jsonpath="+gates+" "+conditions); err != nil || said != "tsunagu.dev/network SchedulingGated" {
+		t.Errorf("the new Pod has %q (%v)", said, err)
+	}
+	pods, err := lab.Ready(within(t, 60*time.Second), ns, "name=gated", 1)
+	must(t, err)
+	ping(t, pods[0], "net1", vcenterGateway)
+	if said, err := lab.Kubectl(within(t, 10*time.Second), "-n", ns, "get", "events", "--field-selector", "reason=FailedScheduling,involvedObject.name=gated", "-o", "jsonpath={.items[*].message}"); err != nil || said != "" {
+		t.Errorf("the scheduler says %q (%v)", said, err)
+	}
 }
 
 // event waits for an Event of a Pod.

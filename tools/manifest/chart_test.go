@@ -147,6 +147,31 @@ func TestChartNodePools(t *testing.T) {
 	}
 }
 
+// Scheduling gates bring the flag, and the right to take them away.
+func TestChartSchedulingGates(t *testing.T) {
+	for on, want := range map[bool][]any{true: {"get", "patch"}, false: nil} {
+		objects, _ := render(t, map[string]any{"controller": map[string]any{"schedulingGates": on}})
+		containers, _, _ := unstructured.NestedSlice(objects["Deployment tsunagu-system/tsunagu-controller"].Object, "spec", "template", "spec", "containers")
+		if len(containers) != 1 {
+			t.Fatalf("%d containers", len(containers))
+		}
+		args, _ := containers[0].(map[string]any)["args"].([]any)
+		if on != slices.Contains(args, any("--scheduling-gates")) {
+			t.Errorf("%v: the flags are %v", on, args)
+		}
+		rules, _, _ := unstructured.NestedSlice(objects["ClusterRole /tsunagu-controller"].Object, "rules")
+		var may []any
+		for _, r := range rules {
+			if r := r.(map[string]any); cmp.Equal(r["resources"], []any{"pods"}) && slices.Contains(r["verbs"].([]any), any("patch")) {
+				may = r["verbs"].([]any)
+			}
+		}
+		if diff := cmp.Diff(want, may); diff != "" {
+			t.Errorf("%v: %s", on, diff)
+		}
+	}
+}
+
 // Pools are made where the owner of the cluster said so, and nowhere else.
 func TestChartPoolNamespaces(t *testing.T) {
 	objects, _ := render(t, map[string]any{"controller": map[string]any{"nodePools": true, "poolNamespaces": []any{"machines"}}})

@@ -1,0 +1,15 @@
+// Package vrrp speaks VRRP: the advertisements of version 3 (RFC 9568) and 2
+// (RFC 3768, what keepalived sends unless told otherwise), and the state machine
+// of one virtual router.
+//
+// Both are pure: bytes, advertisements and time go in; bytes, advertisements and
+// the right to own ("until when") come out. The package knows no socket,
+// interface or kernel. Whoever carries it out checks what only the IP header
+// tells, that TTL or hop limit is 255 (RFC 9568 §5.1.1.3).
+//
+// VRRP has no majority: two nodes that do not hear each other both own. What is
+// added here is that a node never owns for longer than others would wait for
+// its next advertisement, so that one which was stopped is silent by then.
+//
+// Start at Advertisement (advertisement.go, read.go), then Machine (machine.go).
+package vrrp

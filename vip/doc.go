@@ -5,5 +5,5 @@
 // the fence, the address and the announcements follow it. It does not know the
 // API server or any object of it: it works before there is one.
 //
-// Start at Agent.Run.
+// Start at Agent.Run; Router.Run is the same by VRRP (vip/vrrp).
 package vip

@@ -59,35 +59,7 @@ func tsunagu(timing string) func(*round, *viptest.Node, int) (*viptest.Process, 
 // keepalived is set up as its own documentation has it for an address that does not come back by itself.
 func keepalived(advert string) func(*round, *viptest.Node, int) (*viptest.Process, error) {
 	return func(r *round, n *viptest.Node, i int) (*viptest.Process, error) {
-		conf := filepath.Join(r.dir, n.Name+".conf")
-		script, track := "", ""
-		if r.servers != nil {
-			script = `vrrp_script api {
- script "/usr/bin/curl -sfk --max-time 1 https://127.0.0.1:6443/readyz -o /dev/null"
- interval 1
- fall 2
- user root
-}
-`
-			track = " track_script { api }\n"
-		}
-		text := fmt.Sprintf(`global_defs { router_id %s
- vrrp_version 3 }
-%svrrp_instance v {
- state BACKUP
- interface eth0
- virtual_router_id 51
- priority %d
- advert_int %s
- nopreempt
- virtual_ipaddress { %s/32 dev eth0 }
-%s}
-`, n.Name, script, 120-10*i, advert, viptest.VIP4, track)
-		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-			return nil, err
-		}
-		pid := func(of string) string { return filepath.Join(r.dir, n.Name+"."+of+".pid") }
-		return n.Start(r.log, nil, "keepalived", "-n", "-l", "-P", "-f", conf, "-p", pid("main"), "-r", pid("vrrp"))
+		return viptest.Keepalived{Router: 51, Priority: 120 - 10*i, Interval: advert, Version: 3, API: r.servers != nil}.Start(n, r.dir, r.log)
 	}
 }
 

@@ -23,7 +23,7 @@ type node struct {
 	log     *slog.Logger
 	place   segment.Place
 	segment *segment.Segment
-	agent   *vip.Agent // nil on a worker
+	agent   keeper // nil on a worker
 	proxy   *proxy.Proxy
 	check   *proxy.Checker // asks this node's API server
 	detour  detour
@@ -80,22 +80,39 @@ func (n *node) own(ctx context.Context) error {
 		n.log.Warn("the address is outside the interface's subnets: only hosts that have a route to it will ask for it there", "address", a, "interface", place.Interface)
 	}
 	n.place = place
-	key, err := secret(ctx, n.keyFiles, n.log)
-	if err != nil {
-		return err
-	}
 	if n.segment, err = segment.Open(segment.Config{Interface: place.Interface, Addresses: n.addresses, Log: n.log}); err != nil {
 		return err
 	}
-	c := vip.Config{Node: place.Own, Port: n.port, Timing: n.timing, Weight: n.weight, Preempt: n.preempt, Key: key, StateDir: n.stateDir, RunDir: n.runDir,
-		Addresses: n.addresses, Announcer: counted{n.segment, n.counts}, Now: func() lease.Instant { return lease.Instant(clock.Boot()) }, Log: n.log}
-	if err = n.begin(ctx, &c); err == nil {
-		n.agent, err = vip.New(c)
+	if n.vrrp.Router != 0 {
+		n.agent, err = n.router()
+	} else {
+		n.agent, err = n.member(ctx)
 	}
 	if err != nil {
 		return errors.Join(err, n.segment.Close())
 	}
 	return nil
+}
+
+// now is the node's time.
+func now() lease.Instant { return lease.Instant(clock.Boot()) }
+
+// member takes part in the lease.
+func (n *node) member(ctx context.Context) (keeper, error) {
+	key, err := secret(ctx, n.keyFiles, n.log)
+	if err != nil {
+		return nil, err
+	}
+	c := vip.Config{Node: n.place.Own, Port: n.port, Timing: n.timing, Weight: n.weight, Preempt: n.preempt, Key: key, StateDir: n.stateDir, RunDir: n.runDir,
+		Addresses: n.addresses, Announcer: counted{n.segment, n.counts}, Now: now, Log: n.log}
+	if err := n.begin(ctx, &c); err != nil {
+		return nil, err
+	}
+	a, err := vip.New(c)
+	if err != nil {
+		return nil, err
+	}
+	return byLease{a, n.place.Own}, nil
 }
 
 func (n *node) begin(ctx context.Context, c *vip.Config) error {

@@ -79,11 +79,10 @@ func (n *node) answer(ctx context.Context, parts *sync.WaitGroup, l net.Listener
 func (n *node) status(ctx context.Context) (control.Status, error) {
 	v := control.Status{Members: []control.Node{}}
 	if n.agent != nil {
-		s, err := n.agent.Status(ctx)
-		if err != nil {
+		var err error
+		if v, err = n.agent.Look(ctx); err != nil {
 			return v, err
 		}
-		v = control.Describe(n.place.Own, s)
 	}
 	for _, a := range n.addresses {
 		v.Addresses = append(v.Addresses, a.String())

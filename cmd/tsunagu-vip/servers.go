@@ -71,18 +71,29 @@ func (n *node) findServers(ctx context.Context) {
 func (n *node) members(ctx context.Context) (all []netip.Addr) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	s, err := n.agent.Status(ctx)
+	s, err := n.agent.Look(ctx)
 	if err != nil {
 		return nil
 	}
-	for _, id := range s.Members.All() {
-		a, err := netip.ParseAddr(string(id))
-		if p, heard := s.Peers[id]; err != nil || heard && p.Health.Weight == 0 {
+	all = slices.Clone(n.vrrpServers())
+	for _, m := range s.Members {
+		a, err := netip.ParseAddr(m.Address)
+		if err != nil || a.IsLinkLocalUnicast() || !m.Self && m.SilentMS >= 0 && m.Weight == 0 {
 			continue // a witness
 		}
-		all = append(all, a)
+		if !slices.Contains(all, a) {
+			all = append(all, a)
+		}
 	}
 	return all
+}
+
+// vrrpServers are the nodes that VRRP speaks to one by one. It has no list of members, and most nodes say nothing.
+func (n *node) vrrpServers() []netip.Addr {
+	if n.vrrp.Router == 0 {
+		return nil
+	}
+	return n.peers
 }
 
 // listing is what control-plane nodes tell workers.

@@ -22,14 +22,16 @@ func (a *app) vipImport() *cobra.Command {
 		Use: "import FILE", Short: "prints the manifest that says what kube-vip or keepalived were told", Args: cobra.ExactArgs(1),
 		Long: `import reads kube-vip's manifest (a Pod or DaemonSet; environment and flags), a file of its environment (NAME=VALUE lines), or
 keepalived.conf, and prints tsunagu-vip's manifest for the same. What is not taken over is noted in the manifest, with the reason.
-It changes nothing. Stop the other program on all nodes before the manifest is used: two programs must not keep one address.`,
-		Example: "  tsunagu vip import /etc/kubernetes/manifests/kube-vip.yaml\n  tsunagu vip import --for k3s --first 10.0.0.11 /etc/keepalived/keepalived.conf",
+It changes nothing. Stop the other program on all nodes before the manifest is used: two programs must not keep one address. With --mode=vrrp
+tsunagu-vip speaks with keepalived, and the nodes change one at a time.`,
+		Example: "  tsunagu vip import /etc/kubernetes/manifests/kube-vip.yaml\n  tsunagu vip import --mode vrrp /etc/keepalived/keepalived.conf\n  tsunagu vip import --for k3s --first 10.0.0.11 /etc/keepalived/keepalived.conf",
 	}
 	f := c.Flags()
 	f.StringVar(&m.kind, "for", "kubeadm", strings.Join(vipKinds, "|"))
 	f.StringVar(&address, "address", "", "which address, where keepalived.conf has several instances")
 	f.StringVar(&m.first, "first", "", "as in vip manifest")
 	f.StringVar(&m.image, "image", "ghcr.io/tsunagu-net/tsunagu:"+imageTag(), "image that has tsunagu-vip")
+	f.StringVar(&m.mode, "mode", "lease", "lease, or vrrp: with it nodes change from keepalived one at a time, and back")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		raw, err := os.ReadFile(args[0])
 		if err != nil {
@@ -46,6 +48,15 @@ It changes nothing. Stop the other program on all nodes before the manifest is u
 			return err
 		}
 		m.addresses, m.device, m.apiPort, m.notes, m.weight = s.Addresses, s.Interface, s.APIPort, s.Notes, 1
+		if m.mode == "vrrp" {
+			if s.VRRP.Router == 0 {
+				return usage("use --mode=lease, the default", "--mode=vrrp: %s has no virtual_router_id", args[0])
+			}
+			m.vrrp, m.preempt, m.peers = s.VRRP, s.Preempt, s.Peers
+			m.notes = append(m.notes, "the priority is this node's: it may differ from node to node")
+			return a.printManifest(m)
+		}
+		m.notes = append(m.notes, s.LeaseNotes...)
 		if s.Weight > 0 {
 			m.weight, m.preempt = s.Weight, s.Preempt
 			m.notes = append(m.notes, "the weight is this node's priority: it may differ from node to node")

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tsunagu-net/tsunagu/vip/lease"
+	"github.com/tsunagu-net/tsunagu/vip/legacy"
 )
 
 // vipKinds are what manifests are for.
@@ -31,7 +32,13 @@ type vipManifest struct {
 	preempt   bool
 	apiPort   uint16
 	notes     []string
+	// mode is lease or vrrp.
+	mode string
+	vrrp legacy.VRRP
 }
+
+// vipModes are how the nodes agree.
+var vipModes = []string{"lease", "vrrp"}
 
 func (a *app) vipManifest() *cobra.Command {
 	var m vipManifest
@@ -59,7 +66,14 @@ func (a *app) vipManifest() *cobra.Command {
 	f.IntVar(&m.weight, "weight", 1, "preference of the node; 0 makes a witness")
 	f.BoolVar(&m.preempt, "preempt", false, "move the address to a node of more weight as soon as there is one")
 	f.Uint16Var(&m.apiPort, "api-port", 6443, "port of the API servers")
+	f.StringVar(&m.mode, "mode", "lease", "how the nodes agree on who has the address: lease, or vrrp among nodes that run keepalived")
+	f.IntVar(&m.vrrp.Router, "vrrp-router-id", 0, "keepalived's virtual_router_id")
+	f.IntVar(&m.vrrp.Priority, "vrrp-priority", 100, "preference of the node with VRRP")
+	f.StringVar(&m.vrrp.Interval, "vrrp-interval", "1s", "keepalived's advert_int")
+	f.IntVar(&m.vrrp.Version, "vrrp-version", 3, "3, or 2, which keepalived speaks unless it is told otherwise")
+	f.StringVar(&m.vrrp.Password, "vrrp-password", "", "keepalived's auth_pass, with version 2")
 	_ = c.MarkFlagRequired("address")
+	_ = c.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions(vipModes, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(vipKinds, cobra.ShellCompDirectiveNoFileComp))
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
 		if m.addresses, err = addresses("address", address); err != nil {
@@ -109,6 +123,12 @@ func (m *vipManifest) check() error {
 			return usage("", "--first: %q is neither yes, no nor a node's address", m.first)
 		}
 	}
+	if m.mode == "vrrp" && m.kind != "worker" {
+		return m.checkVRRP()
+	}
+	if !slices.Contains(vipModes, m.mode) {
+		return usage("--mode is one of "+strings.Join(vipModes, ", "), "--mode: %q is not known", m.mode)
+	}
 	if m.first == "" && len(m.peers) == 0 && (m.kind == "k3s" || m.kind == "rke2" || m.kind == "daemonset") {
 		return usage("--first=10.0.0.11, with the same manifest on all servers", "--for %s: which server is the first? --first names its address (or --peers all of them)", m.kind)
 	}
@@ -138,19 +158,25 @@ func (m vipManifest) args() []string {
 	if m.kind == "worker" {
 		return []string{"--servers=" + list(m.addresses), "--api-port=" + strconv.Itoa(int(m.apiPort))}
 	}
-	args := []string{"--address=" + list(m.addresses), "--key-file=" + m.secretFile()}
+	args := []string{"--address=" + list(m.addresses)}
+	if m.mode != "vrrp" {
+		args = append(args, "--key-file="+m.secretFile())
+	}
 	if m.device != "" {
 		args = append(args, "--interface="+m.device)
 	}
 	if len(m.peers) > 0 {
 		args = append(args, "--peers="+list(m.peers))
-	} else {
+	} else if m.mode != "vrrp" {
 		args = append(args, "--first="+m.first)
+	}
+	if m.mode == "vrrp" {
+		args = append(args, m.vrrpArgs()...)
 	}
 	if m.timing != "default" {
 		args = append(args, "--timing="+m.timing)
 	}
-	if m.weight != 1 {
+	if m.weight != 1 && m.mode != "vrrp" {
 		args = append(args, "--weight="+strconv.Itoa(m.weight))
 	}
 	if m.preempt {
@@ -184,6 +210,9 @@ func (m vipManifest) pod() corev1.PodSpec {
 		return spec
 	}
 	at.SecurityContext.Capabilities.Add = []corev1.Capability{"NET_ADMIN", "NET_RAW", "BPF", "SYS_ADMIN", "SYS_RESOURCE", "SYS_NICE", "IPC_LOCK"}
+	if m.mode == "vrrp" {
+		return spec
+	}
 	// The folder, not the file: on K3s it is written after this Pod may have begun, and is waited for.
 	mount("secret", folder(m.secretFile()), corev1.HostPathDirectoryOrCreate, true)
 	if m.kind == "kubeadm" {

@@ -12,7 +12,7 @@ import (
 // What is printed is read as the kubelet and the API server do, without room for unknown fields.
 func TestVIPManifestsFitTheSchema(t *testing.T) {
 	for _, kind := range vipKinds {
-		m := vipManifest{kind: kind, addresses: []netip.Addr{netip.MustParseAddr("10.0.0.100")}, first: "10.0.0.11", image: "x", timing: "default", weight: 1, apiPort: 6443}
+		m := vipManifest{kind: kind, addresses: []netip.Addr{netip.MustParseAddr("10.0.0.100")}, first: "10.0.0.11", image: "x", timing: "default", weight: 1, apiPort: 6443, mode: "lease"}
 		if err := m.check(); err != nil {
 			t.Fatal(err)
 		}

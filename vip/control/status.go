@@ -8,6 +8,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/vip/lease"
 	"github.com/tsunagu-net/tsunagu/vip/proxy"
+	"github.com/tsunagu-net/tsunagu/vip/vrrp"
 )
 
 // SocketName is the socket's name in the run-time folder.
@@ -15,6 +16,8 @@ const SocketName = "vip.sock"
 
 // Status is how a node sees things.
 type Status struct {
+	// Mode is how the owner is found: lease or vrrp.
+	Mode      string   `json:"mode"`
 	Node      string   `json:"node"`
 	Addresses []string `json:"addresses"`
 	Interface string   `json:"interface"`
@@ -44,7 +47,7 @@ type Node struct {
 
 // Describe puts the lease's view into words.
 func Describe(node netip.Addr, s lease.Status) Status {
-	v := Status{Node: node.String(), Owns: s.Lease.Held, Owner: string(s.Promised), Epoch: s.Epoch, Joining: s.Joining,
+	v := Status{Mode: "lease", Node: node.String(), Owns: s.Lease.Held, Owner: string(s.Promised), Epoch: s.Epoch, Joining: s.Joining,
 		Changing: len(s.Members.Out) > 0, LagMS: milliseconds(s.Lag), Members: []Node{}}
 	if v.Owns {
 		v.Owner = v.Node
@@ -58,6 +61,20 @@ func Describe(node netip.Addr, s lease.Status) Status {
 			m = Node{Address: v.Node, Self: true, Ready: s.Health.Ready, Weight: s.Health.Weight}
 		}
 		v.Members = append(v.Members, m)
+	}
+	slices.SortFunc(v.Members, func(a, b Node) int { return strings.Compare(a.Address, b.Address) })
+	return v
+}
+
+// DescribeVRRP puts VRRP's view into words: priorities are weights, and backups
+// are not heard.
+func DescribeVRRP(s vrrp.Status) Status {
+	v := Status{Mode: "vrrp", Node: s.Self.String(), Owns: s.Owns, Members: []Node{{Address: s.Self.String(), Self: true, Ready: s.Ready, Weight: int(s.Priority)}}}
+	if owner := s.Owner(); owner.IsValid() {
+		v.Owner = owner.String()
+	}
+	for _, h := range s.Heard {
+		v.Members = append(v.Members, Node{Address: h.Node.String(), Ready: h.Priority > vrrp.Unready, Weight: int(h.Priority), SilentMS: milliseconds(h.Silent)})
 	}
 	slices.SortFunc(v.Members, func(a, b Node) int { return strings.Compare(a.Address, b.Address) })
 	return v

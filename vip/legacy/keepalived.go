@@ -22,12 +22,13 @@ func FromKeepalived(conf string, address netip.Addr) (Settings, error) {
 	if err != nil {
 		return Settings{}, err
 	}
+	version := globalVersion(all)
 	var found []Settings
 	for _, b := range all {
 		if len(b.words) == 0 || b.words[0] != "vrrp_instance" {
 			continue
 		}
-		s, err := instance(b)
+		s, err := instance(b, version)
 		if err != nil {
 			return s, err
 		}
@@ -56,8 +57,8 @@ func FromKeepalived(conf string, address netip.Addr) (Settings, error) {
 // basePriority is keepalived's own when nothing is said.
 const basePriority = 100
 
-func instance(b block) (Settings, error) {
-	s := Settings{APIPort: 6443, Weight: basePriority, Preempt: true}
+func instance(b block, version int) (Settings, error) {
+	s := Settings{APIPort: 6443, Weight: basePriority, Preempt: true, VRRP: VRRP{Version: version, Interval: "1s"}}
 	for _, line := range b.inside {
 		if len(line.words) == 0 {
 			continue
@@ -98,21 +99,74 @@ func instance(b block) (Settings, error) {
 				s.Peers = append(s.Peers, p)
 			}
 		case "advert_int":
-			s.note("advert_int %s is left out: --timing says how fast a lost node is noticed (default: after 400ms)", strings.Join(rest, " "))
+			if len(rest) > 0 {
+				if n, err := strconv.ParseFloat(rest[0], 64); err != nil || n < 0.01 || n > 255 {
+					return s, fmt.Errorf("read keepalived.conf: advert_int %q", rest[0])
+				}
+				s.VRRP.Interval = rest[0] + "s"
+			}
+			s.leaseNote("advert_int %s is left out: --timing says how fast a lost node is noticed (default: after 400ms)", strings.Join(rest, " "))
+		case "version":
+			if len(rest) > 0 {
+				s.VRRP.Version = vrrpVersion(rest[0], s.VRRP.Version)
+			}
 		case "authentication":
-			s.note("authentication is left out: nodes sign by the cluster's own key")
+			for _, a := range line.inside {
+				switch {
+				case len(a.words) < 2:
+				case a.words[0] == "auth_type" && a.words[1] != "PASS":
+					s.note("auth_type %s is left out: there is nothing like it", a.words[1])
+				case a.words[0] == "auth_pass": // of more keepalived takes eight bytes
+					s.VRRP.Password = a.words[1][:min(len(a.words[1]), 8)]
+				}
+			}
+			s.leaseNote("authentication is left out: nodes sign by the cluster's own key")
 		case "track_script", "track_interface", "track_process":
 			s.note("%s is left out: tsunagu-vip asks this node's API server and looks at the interface itself", key)
 		case "virtual_router_id":
-			s.note("virtual_router_id is left out: the cluster's own key tells clusters apart")
+			if len(rest) > 0 {
+				n, err := strconv.Atoi(rest[0])
+				if err != nil || n < 1 || n > 255 {
+					return s, fmt.Errorf("read keepalived.conf: virtual_router_id %q", rest[0])
+				}
+				s.VRRP.Router = n
+			}
+			s.leaseNote("virtual_router_id is left out: the cluster's own key tells clusters apart")
 		case "virtual_routes", "virtual_rules", "notify_master", "notify_backup", "notify_fault", "notify":
 			s.note("%s is left out: there is nothing like it", key)
 		}
+	}
+	s.VRRP.Priority = s.Weight
+	if s.VRRP.Version == 3 {
+		s.VRRP.Password = ""
 	}
 	if len(s.Addresses) == 0 {
 		return s, fmt.Errorf("read keepalived.conf: %s has no virtual_ipaddress", strings.Join(b.words, " "))
 	}
 	return s, nil
+}
+
+// globalVersion is vrrp_version of global_defs; 2 is keepalived's own.
+func globalVersion(all []block) int {
+	version := 2
+	for _, b := range all {
+		if len(b.words) == 0 || b.words[0] != "global_defs" {
+			continue
+		}
+		for _, line := range b.inside {
+			if len(line.words) == 2 && line.words[0] == "vrrp_version" {
+				version = vrrpVersion(line.words[1], version)
+			}
+		}
+	}
+	return version
+}
+
+func vrrpVersion(word string, otherwise int) int {
+	if word == "2" || word == "3" {
+		return int(word[0] - '0')
+	}
+	return otherwise
 }
 
 // blocks takes the file apart: words, lines and braces; ! and # begin a comment.

@@ -17,6 +17,21 @@ type Settings struct {
 	Preempt bool
 	// Notes say what was not taken over, and why.
 	Notes []string
+	// VRRP is what keepalived's nodes agree on; Router is 0 where there is none. With --mode=vrrp it is taken over, and LeaseNotes mean nothing.
+	VRRP       VRRP
+	LeaseNotes []string
+}
+
+// VRRP is a virtual router as its nodes agree on it.
+type VRRP struct {
+	Router, Priority, Version int
+	// Interval between advertisements, as text that time.ParseDuration reads.
+	Interval string
+	Password string
+}
+
+func (s *Settings) leaseNote(format string, args ...any) {
+	s.LeaseNotes = append(s.LeaseNotes, fmt.Sprintf(format, args...))
 }
 
 func (s *Settings) note(format string, args ...any) {

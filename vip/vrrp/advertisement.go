@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -27,8 +28,10 @@ type Advertisement struct {
 	// Interval between two of them: whole centiseconds up to 40.95 s in version
 	// 3, whole seconds up to 255 s in version 2.
 	Interval time.Duration
-	// Addresses, all of one family; in version 3 the first of IPv6 is link-local.
+	// Addresses, all of one family.
 	Addresses []netip.Addr
+	// Password is version 2's: eight bytes at most, readable by everybody on the segment. It keeps mistakes apart, not enemies.
+	Password string
 }
 
 const (
@@ -46,7 +49,7 @@ func (a Advertisement) Append(b []byte, src, dst netip.Addr) ([]byte, error) {
 	start := len(b)
 	b = append(b, a.Version<<4|1, a.Router, a.Priority, byte(len(a.Addresses)))
 	if a.Version == 2 {
-		b = append(b, 0, byte(a.Interval/time.Second), 0, 0)
+		b = append(b, a.authentication(), byte(a.Interval/time.Second), 0, 0)
 	} else {
 		b = binary.BigEndian.AppendUint16(b, uint16(a.Interval/centisecond))
 		b = append(b, 0, 0)
@@ -54,11 +57,26 @@ func (a Advertisement) Append(b []byte, src, dst netip.Addr) ([]byte, error) {
 	for _, address := range a.Addresses {
 		b = append(b, address.AsSlice()...)
 	}
+	tail := len(b)
 	if a.Version == 2 {
 		b = append(b, make([]byte, password)...)
+		copy(b[tail:], a.Password)
 	}
 	binary.BigEndian.PutUint16(b[start+6:], checksum(a.Version, b[start:], src, dst))
 	return b, nil
+}
+
+// Types of version 2's authentication (RFC 2338 §5.3.6).
+const (
+	openly     = 0
+	byPassword = 1
+)
+
+func (a Advertisement) authentication() byte {
+	if a.Password == "" {
+		return openly
+	}
+	return byPassword
 }
 
 const centisecond = 10 * time.Millisecond
@@ -75,6 +93,10 @@ func (a Advertisement) check() error {
 		return fmt.Errorf("the router's id is 0, use 1 to 255")
 	case a.Interval < unit || a.Interval > most || a.Interval%unit != 0:
 		return fmt.Errorf("interval %v: version %d says it in steps of %v up to %v", a.Interval, a.Version, unit, most)
+	case a.Version == 3 && a.Password != "":
+		return fmt.Errorf("version 3 has no password")
+	case len(a.Password) > password || strings.Contains(a.Password, "\x00"):
+		return fmt.Errorf("the password has %d bytes, it may have %d, none of them zero", len(a.Password), password)
 	case len(a.Addresses) == 0 || len(a.Addresses) > mostAny:
 		return fmt.Errorf("%d addresses, use 1 to 255", len(a.Addresses))
 	}

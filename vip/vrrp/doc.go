@@ -9,7 +9,10 @@
 //
 // VRRP has no majority: two nodes that do not hear each other both own. What is
 // added here is that a node never owns for longer than others would wait for
-// its next advertisement, so that one which was stopped is silent by then.
+// its next advertisement, so that one which was stopped is silent by then. Only
+// who takes from an owner that goes on, or begins in the same moment as another,
+// does not wait: then two own until they hear each other, or for three and a half
+// intervals if one of them is stopped just then.
 //
 // Start at Advertisement (advertisement.go, read.go), then Machine (machine.go).
 package vrrp

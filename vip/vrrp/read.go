@@ -1,15 +1,14 @@
 package vrrp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"time"
 )
 
-// Read takes the payload of an IP packet from src to dst apart. What a version
-// 2 packet has as authentication is not looked at (RFC 9568 §9: it protects
-// from nothing).
+// Read takes the payload of an IP packet from src to dst apart.
 func Read(payload []byte, src, dst netip.Addr) (Advertisement, error) {
 	a, err := read(payload, src, dst)
 	if err != nil {
@@ -32,6 +31,9 @@ func read(b []byte, src, dst netip.Addr) (Advertisement, error) {
 	}
 	switch a.Version {
 	case 2:
+		if b[4] > byPassword {
+			return Advertisement{}, fmt.Errorf("authentication of type %d is none that is spoken here (none, or a password)", b[4])
+		}
 		a.Interval, tail = time.Duration(b[5])*time.Second, password
 	case 3:
 		a.Interval = time.Duration(binary.BigEndian.Uint16(b[4:])&0xfff) * centisecond
@@ -49,6 +51,9 @@ func read(b []byte, src, dst netip.Addr) (Advertisement, error) {
 	for at := header; at < want-tail; at += size {
 		address, _ := netip.AddrFromSlice(b[at : at+size])
 		a.Addresses = append(a.Addresses, address)
+	}
+	if a.Version == 2 && b[4] == byPassword {
+		a.Password = string(bytes.TrimRight(b[want-tail:want], "\x00"))
 	}
 	return a, a.check()
 }

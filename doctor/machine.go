@@ -85,6 +85,12 @@ func groupRule(code scaleup.Code, title, explain string) Check {
 	}}
 }
 
+// needing is the check, which needs more.
+func (c Check) needing(parts ...Part) Check {
+	c.Needs = append(slices.Clone(c.Needs), parts...)
+	return c
+}
+
 // podRule is a check of one rule about a Pod that waits and for which no group is scaled.
 func podRule(code scaleup.Code, title, explain string) Check {
 	return Check{Code: string(code), Title: title, Explain: explain, Needs: []Part{Machines, Pods}, Look: func(s *Snapshot) []Finding {

@@ -37,6 +37,7 @@ const (
 	Secrets     Part = "secrets"
 	Reports     Part = "agents' reports"
 	Machines    Part = "machinedeployments.cluster.x-k8s.io"
+	Rights      Part = "rights of the autoscaler"
 	Services    Part = "services"
 	Policies    Part = "networkpolicies"
 	Texts       Part = "logs and files"

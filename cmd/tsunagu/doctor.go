@@ -23,6 +23,7 @@ type checkView struct {
 func (a *app) doctor() *cobra.Command {
 	var list bool
 	var files []string
+	var management string
 	c := &cobra.Command{
 		Use:   "doctor [CODE...] [FILE|DIRECTORY...]",
 		Short: "says what is wrong, what it breaks and what to do",
@@ -48,7 +49,7 @@ Exit code: 0 nothing found, or only remarks (info); 1 an error was found; 4 warn
 			if list {
 				return a.listChecks(checks)
 			}
-			s, passed, err := a.patient(c.Context(), append(files, named...))
+			s, passed, err := a.patient(c.Context(), append(files, named...), management)
 			if err != nil {
 				return err
 			}
@@ -68,6 +69,7 @@ Exit code: 0 nothing found, or only remarks (info); 1 an error was found; 4 warn
 	}
 	c.Flags().BoolVar(&list, "list", false, "explain the checks instead of making them")
 	c.Flags().StringSliceVarP(&files, "file", "f", nil, "look at these files and directories instead of the cluster; may be given again")
+	c.Flags().StringVar(&management, "management-kubeconfig", "", "kubeconfig of the cluster that has the Machines, when it is another")
 	c.AddCommand(a.scaleUp(), a.explainChecks())
 	return c
 }
@@ -79,8 +81,11 @@ type reportView struct {
 	Passed []snapshot.Passed `json:"passed,omitempty"`
 }
 
-// patient is who is looked at: the cluster, or files.
-func (a *app) patient(ctx context.Context, files []string) (*doctor.Snapshot, []snapshot.Passed, error) {
+// patient is who is looked at: the cluster, and the one that has its Machines, or files.
+func (a *app) patient(ctx context.Context, files []string, management string) (*doctor.Snapshot, []snapshot.Passed, error) {
+	if len(files) > 0 && management != "" {
+		return nil, nil, usage("put dumps of both clusters into --file", "--management-kubeconfig: files are looked at, and no cluster")
+	}
 	if len(files) > 0 {
 		return a.fromFiles(files)
 	}
@@ -89,7 +94,13 @@ func (a *app) patient(ctx context.Context, files []string) (*doctor.Snapshot, []
 		return nil, nil, err
 	}
 	a.askAgents(ctx, reader, s)
-	passed, err := a.around(ctx, reader, s)
+	machines := reader
+	if management != "" {
+		if machines, err = a.managing(management); err != nil {
+			return nil, nil, err
+		}
+	}
+	passed, err := a.around(ctx, reader, machines, s)
 	return s, passed, err
 }
 

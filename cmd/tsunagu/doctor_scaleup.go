@@ -133,9 +133,7 @@ func (a *app) machineObjects(ctx context.Context, f scaleUpFlags) (here, there *
 		return nil, nil, err
 	}
 	if f.management != "" {
-		other := a.cluster
-		other.kubeconfig, other.context = f.management, ""
-		if reader, err = other.reader(); err != nil {
+		if reader, err = a.managing(f.management); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -144,6 +142,13 @@ func (a *app) machineObjects(ctx context.Context, f scaleUpFlags) (here, there *
 	}
 	readTemplates(ctx, reader, there)
 	return here, there, nil
+}
+
+// managing reads from the cluster that has the Machines.
+func (a *app) managing(kubeconfig string) (*snapshot.Reader, error) {
+	other := a.cluster
+	other.kubeconfig, other.context = kubeconfig, ""
+	return other.reader()
 }
 
 // readDumps reads files, and all files of directories, as one dump.

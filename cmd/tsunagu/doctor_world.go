@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,30 +15,52 @@ import (
 	"github.com/tsunagu-net/tsunagu/kube/snapshot"
 )
 
-// rights says what an account may not do with the templates of groups.
-type rights func(who scaleup.Account, groups []scaleup.Group) map[string][]string
+// rights says what an account may not do with the templates of groups, or why that is not known.
+type rights func(who scaleup.Account, groups []scaleup.Group) (map[string][]string, error)
 
-// around reads what stands around tsunagu: the objects of Cluster API, Services, policies, the autoscaler's Events, and logs.
-func (a *app) around(ctx context.Context, reader *snapshot.Reader, s *doctor.Snapshot) ([]snapshot.Passed, error) {
+// around reads what stands around tsunagu: the objects of Cluster API, which another cluster may have, Services, policies, the autoscaler's Events, and
+// logs.
+func (a *app) around(ctx context.Context, reader, machines *snapshot.Reader, s *doctor.Snapshot) ([]snapshot.Passed, error) {
 	p := a.terminal.watch("reading Machines")
 	defer p.end()
-	raw, err := reader.Snapshot(ctx, func(resource string, n int) { p.now(fmt.Sprintf("reading %s, %d so far", resource, n)) },
-		snapshot.MachineDeployments, snapshot.MachineSets, snapshot.MachinePools, snapshot.Machines, snapshot.ScaleEvents, snapshot.Services, snapshot.NetworkPolicies)
+	progress := func(resource string, n int) { p.now(fmt.Sprintf("reading %s, %d so far", resource, n)) }
+	raw, err := reader.Snapshot(ctx, progress, snapshot.ScaleEvents, snapshot.Services, snapshot.NetworkPolicies)
 	if err != nil {
 		return nil, err
 	}
-	readTemplates(ctx, reader, raw)
-	raw.Deployments = s.Deployments
-	more := judged(raw)
+	kinds := []string{snapshot.MachineDeployments, snapshot.MachineSets, snapshot.MachinePools, snapshot.Machines}
+	if machines != reader {
+		kinds = append(kinds, "deployments", "pods")
+	}
+	there, err := machines.Snapshot(ctx, progress, kinds...)
+	if err != nil {
+		return nil, err
+	}
+	readTemplates(ctx, machines, there)
+	if machines == reader {
+		there.Deployments = s.Deployments
+	}
+	more, its := judged(raw), judged(there)
 	s.ScaleEvents, s.Services, s.Policies = raw.ScaleEvents, more.Services, more.Policies
-	for _, part := range []doctor.Part{doctor.Machines, doctor.Services, doctor.Policies} {
-		if why, ok := more.Unread[part]; ok && !(part == doctor.Machines && why == snapshot.Unknown) {
+	for part, from := range map[doctor.Part]*doctor.Snapshot{doctor.Machines: its, doctor.Services: more, doctor.Policies: more} {
+		if why, ok := from.Unread[part]; ok && !(part == doctor.Machines && why == snapshot.Unknown) {
 			s.Unread[part] = why // a cluster without Cluster API has no Machines, and that is well
 		}
 	}
 	p.now("reading logs")
-	s.Texts = readLogs(ctx, reader, s)
-	return withMachines(s, &snapshot.Snapshot{Nodes: s.Nodes, Pods: s.Pods, Deployments: s.Deployments}, raw, asks(ctx, reader)), nil
+	texts, passed := readLogs(ctx, reader, s.Pods)
+	if machines != reader {
+		more, unread := readLogs(ctx, machines, there.Pods)
+		texts, passed = append(texts, more...), append(passed, unread...)
+	}
+	s.Texts = texts
+	here := there
+	if machines != reader {
+		here = &snapshot.Snapshot{Deployments: s.Deployments}
+	}
+	there.Nodes, there.Pods = s.Nodes, s.Pods // whom nodes are for
+	here.Nodes, here.Pods = s.Nodes, s.Pods
+	return append(passed, withMachines(s, here, there, asks(ctx, machines))...), nil
 }
 
 // withMachines gives the doctor what the autoscaler goes by, and says what of it could not be read: that is no reason to say nothing of the rest.
@@ -46,13 +69,11 @@ func withMachines(s *doctor.Snapshot, here, there *snapshot.Snapshot, ask rights
 	s.ScaleUp = world
 	s.Autoscaled = slices.ContainsFunc([]*snapshot.Snapshot{here, there}, func(from *snapshot.Snapshot) bool { _, _, ok := findAutoscaler(from); return ok })
 	s.ClusterAPI = clusterAPI(there)
-	if ask == nil && there.Unread[snapshot.ClusterRoles] == "" && there.Unread[snapshot.ClusterBindings] == "" {
-		ask = scaleup.Roles{Roles: there.Roles, ClusterRoles: there.ClusterRoles, RoleBindings: there.RoleBindings, ClusterRoleBindings: there.ClusterRoleBindings}.Denied
-	}
-	for _, from := range []*snapshot.Snapshot{there, here} {
-		if _, who, ok := findAutoscaler(from); ok && ask != nil {
-			world.Autoscaler.Denied = ask(who, world.Groups)
-			break
+	if s.Autoscaled {
+		denied, unknown := lacking(world, there, ask)
+		world.Autoscaler.Denied = denied
+		if unknown != nil {
+			s.Unread[doctor.Rights] = unknown.Error()
 		}
 	}
 	if err != nil {
@@ -61,9 +82,26 @@ func withMachines(s *doctor.Snapshot, here, there *snapshot.Snapshot, ask rights
 	return nil
 }
 
-// asks asks the API server for rights; what it does not answer counts as given.
+// lacking are the rights that the autoscaler lacks in the cluster that has the Machines.
+func lacking(world *scaleup.Cluster, there *snapshot.Snapshot, ask rights) (map[string][]string, error) {
+	_, who, ok := findAutoscaler(there)
+	if !ok {
+		return nil, errors.New("the autoscaler runs in another cluster than the Machines, and who it is there its own kubeconfig says")
+	}
+	if ask != nil {
+		return ask(who, world.Groups)
+	}
+	for _, kind := range []string{snapshot.Roles, snapshot.ClusterRoles, snapshot.RoleBindings, snapshot.ClusterBindings} {
+		if why := there.Unread[kind]; why != "" {
+			return nil, fmt.Errorf("%s: %s", kind, why)
+		}
+	}
+	return scaleup.Roles{Roles: there.Roles, ClusterRoles: there.ClusterRoles, RoleBindings: there.RoleBindings, ClusterRoleBindings: there.ClusterRoleBindings}.Denied(who, world.Groups)
+}
+
+// asks asks the API server for rights.
 func asks(ctx context.Context, reader *snapshot.Reader) rights {
-	return func(who scaleup.Account, groups []scaleup.Group) map[string][]string {
+	return func(who scaleup.Account, groups []scaleup.Group) (map[string][]string, error) {
 		denied, asked := map[string][]string{}, map[string]bool{}
 		user := "system:serviceaccount:" + who.Namespace + ":" + who.Name
 		all := []string{"system:serviceaccounts", "system:serviceaccounts:" + who.Namespace, "system:authenticated"}
@@ -74,12 +112,15 @@ func asks(ctx context.Context, reader *snapshot.Reader) rights {
 			asked[g.Infra.Kind] = true
 			for _, verb := range scaleup.Verbs {
 				may, err := reader.May(ctx, user, all, authorizationv1.ResourceAttributes{Namespace: g.Infra.Namespace, Verb: verb, Group: g.Infra.Group, Resource: scaleup.Plural(g.Infra.Kind)})
-				if err == nil && !may {
+				if err != nil {
+					return nil, err
+				}
+				if !may {
 					denied[g.Infra.Kind] = append(denied[g.Infra.Kind], verb)
 				}
 			}
 		}
-		return denied
+		return denied, nil
 	}
 }
 
@@ -113,20 +154,31 @@ func clusterAPI(s *snapshot.Snapshot) (v scaleup.Version) {
 // mostLogs is how many logs are read: each is a request of up to a megabyte.
 const mostLogs = 12
 
-// readLogs reads the ends of the logs that name causes nobody else names.
-func readLogs(ctx context.Context, reader *snapshot.Reader, s *doctor.Snapshot) (texts []doctor.Text) {
-	for i := range s.Pods {
-		p := &s.Pods[i]
+// readLogs reads the ends of the logs that name causes nobody else names, and says which it did not.
+func readLogs(ctx context.Context, reader *snapshot.Reader, pods []corev1.Pod) (texts []doctor.Text, passed []snapshot.Passed) {
+	tried, left := 0, 0
+	for i := range pods {
+		p := &pods[i]
 		for _, c := range p.Spec.Containers {
-			if !telling(p, c) || len(texts) >= mostLogs {
+			if !telling(p, c) {
 				continue
 			}
-			if t, err := reader.Log(ctx, p.Namespace, p.Name, c.Name); err == nil {
-				texts = append(texts, doctor.Text(t))
+			if tried++; tried > mostLogs {
+				left++
+				continue
 			}
+			t, err := reader.Log(ctx, p.Namespace, p.Name, c.Name)
+			if err != nil {
+				passed = append(passed, snapshot.Passed{File: t.Name, Why: err.Error()})
+				continue
+			}
+			texts = append(texts, doctor.Text(t))
 		}
 	}
-	return texts
+	if left > 0 {
+		passed = append(passed, snapshot.Passed{File: count(left, "log"), Why: fmt.Sprintf("only the first %d are read; save the others with kubectl logs and name the files", mostLogs)})
+	}
+	return texts, passed
 }
 
 // telling tells whether a container is one of those whose logs have checks.

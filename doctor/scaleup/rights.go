@@ -1,6 +1,7 @@
 package scaleup
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -24,9 +25,13 @@ var Verbs = []string{"get", "list", "watch"}
 // Plural is the resource of a kind by the convention of Cluster API's contract: vspheremachinetemplates.
 func Plural(kind string) string { return strings.ToLower(kind) + "s" }
 
-// Denied are the verbs that an account lacks on the templates that groups refer to, by kind: what Autoscaler.Denied wants.
-func (r Roles) Denied(who Account, groups []Group) map[string][]string {
+// Denied are the verbs that an account lacks on the templates that groups refer to, by kind: what Autoscaler.Denied wants. It is not known when
+// the account is bound to a role that is not there: a dump may lack it, and in a cluster it may come.
+func (r Roles) Denied(who Account, groups []Group) (map[string][]string, error) {
 	denied := map[string][]string{}
+	if missing := r.missing(who); len(missing) > 0 {
+		return nil, fmt.Errorf("account %s/%s is bound to what is not there: %s", who.Namespace, who.Name, strings.Join(missing, ", "))
+	}
 	for _, g := range groups {
 		if g.Infra.Kind == "" || denied[g.Infra.Kind] != nil {
 			continue
@@ -37,7 +42,31 @@ func (r Roles) Denied(who Account, groups []Group) map[string][]string {
 			}
 		}
 	}
-	return denied
+	return denied, nil
+}
+
+// missing are roles that an account is bound to and that are not there.
+func (r Roles) missing(who Account) (names []string) {
+	look := func(ref rbacv1.RoleRef, namespace string) {
+		there := ref.Kind == "ClusterRole" && slices.ContainsFunc(r.ClusterRoles, func(c rbacv1.ClusterRole) bool { return c.Name == ref.Name }) ||
+			ref.Kind == "Role" && slices.ContainsFunc(r.Roles, func(c rbacv1.Role) bool { return c.Name == ref.Name && c.Namespace == namespace })
+		if name := strings.TrimPrefix(namespace+"/", "/") + ref.Name; !there && !slices.Contains(names, ref.Kind+" "+name) {
+			names = append(names, ref.Kind+" "+name)
+		}
+	}
+	for _, b := range r.ClusterRoleBindings {
+		if binds(b.Subjects, who, "") {
+			look(b.RoleRef, "")
+		}
+	}
+	for _, b := range r.RoleBindings {
+		if binds(b.Subjects, who, b.Namespace) && b.RoleRef.Kind == "ClusterRole" {
+			look(b.RoleRef, "")
+		} else if binds(b.Subjects, who, b.Namespace) {
+			look(b.RoleRef, b.Namespace)
+		}
+	}
+	return names
 }
 
 // allow tells whether a verb is given on a kind in its namespace, by the rules of Kubernetes' RBAC authorizer.

@@ -2,9 +2,11 @@ package scaleup
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // The role of the autoscaler's page for Cluster API, with and without what is missing from it.
@@ -29,8 +31,18 @@ func TestRightsFollowFromRoles(t *testing.T) {
 		"bound in another namespace": {Roles{ClusterRoles: []rbacv1.ClusterRole{role("['*']", group, templates)},
 			RoleBindings: []rbacv1.RoleBinding{{ObjectMeta: everywhere.ObjectMeta, Subjects: subject, RoleRef: ref}}}, Verbs},
 	} {
-		if have := c.roles.Denied(who, groups)["VSphereMachineTemplate"]; !slices.Equal(have, c.want) {
-			t.Errorf("%s: want %v lacking, have %v", name, c.want, have)
+		denied, err := c.roles.Denied(who, groups)
+		if have := denied["VSphereMachineTemplate"]; err != nil || !slices.Equal(have, c.want) {
+			t.Errorf("%s: want %v lacking, have %v, %v", name, c.want, have, err)
+		}
+	}
+	for want, roles := range map[string]Roles{
+		"ClusterRole ca": {ClusterRoleBindings: []rbacv1.ClusterRoleBinding{everywhere}},
+		"Role default/ca": {ClusterRoles: []rbacv1.ClusterRole{role("['*']", group, templates)}, RoleBindings: []rbacv1.RoleBinding{{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default"}, Subjects: subject, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: "ca"}}}},
+	} {
+		if denied, err := roles.Denied(who, groups); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want that %s is missing, have %v, %v", want, denied, err)
 		}
 	}
 }

@@ -17,6 +17,7 @@ const everyChained = `{"cniVersion":"1.0.0","name":"lan","plugins":[
 	{"type":"tuning","mac":"02:00:5e:00:00:0a","mtu":1400,"allmulti":true,"sysctl":{"net.ipv4.conf.IFNAME.arp_filter":"1","net.ipv4.tcp_keepalive_time":"77"},"dataDir":%[2]q},
 	{"type":"bandwidth","capabilities":{"bandwidth":true}},
 	{"type":"portmap","capabilities":{"portMappings":true},"conditionsV4":["!","-s","198.51.100.0/24"]},
+	{"type":"firewall"},
 	{"type":"sbr"}]}`
 
 // TestThirdPartyChain attaches the same Pod twice: by what is built in, and by Debian's plugins behind tsunagu. What is on the node and in
@@ -45,13 +46,17 @@ func TestThirdPartyChain(t *testing.T) {
 		s.ok("DEL")
 		s.ok("DEL")
 		for _, line := range n.visible(n.ns, "node") {
-			if strings.Contains(line, "IFB") || strings.Contains(line, "tsunagu-forward") || strings.Contains(line, "END") {
+			if strings.Contains(line, "IFB") || strings.Contains(line, "tsunagu-forward") || strings.Contains(line, "END") ||
+				strings.Contains(line, "CNI-FORWARD") && strings.Contains(line, "77") {
 				t.Errorf("left on the node: %s", line)
 			}
 		}
 		return lines
 	}
 	own, theirs := portrait(false), portrait(true)
+	if !slices.Contains(own, "node iptables-save -A CNI-FORWARD -s 10.77.0.2/32 -j ACCEPT") {
+		t.Errorf("firewall let nobody through:\n%s", strings.Join(own, "\n"))
+	}
 	for _, line := range own {
 		if !slices.Contains(theirs, line) {
 			t.Errorf("here:    %s", line)
@@ -75,12 +80,16 @@ var (
 func (n *node) visible(ns *netns.Namespace, side string) (lines []string) {
 	n.Helper()
 	for _, command := range []string{"ip -o link", "ip -o addr", "ip -4 route show table all", "ip -6 route show table all", "ip -4 rule", "ip -6 rule", "tc qdisc show",
-		"sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.tcp_keepalive_time", "sysctl -e net.ipv4.conf.net1.arp_filter"} {
+		"sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.tcp_keepalive_time", "sysctl -e net.ipv4.conf.net1.arp_filter",
+		"iptables-save -t filter", "ip6tables-save -t filter"} {
 		words := strings.Fields(command)
 		for line := range strings.Lines(n.execute(ns, words...)) {
 			line = ends.ReplaceAllString(limiter.ReplaceAllString(line, "IFB"), "END")
 			if side == "node" { // where it is built in, both ends of the pair get the MTU that tuning is to set
 				line = mtus.ReplaceAllString(line, "")
+			}
+			if strings.HasPrefix(words[0], "ip") && strings.HasSuffix(words[0], "-save") && !strings.HasPrefix(line, "-A") {
+				continue // counts and the time
 			}
 			if strings.Contains(line, "table local") && strings.Contains(line, "::") || strings.Contains(line, "inet6 fe80:") {
 				continue // the kernel makes them when it has looked for duplicates

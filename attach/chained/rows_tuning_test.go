@@ -6,7 +6,7 @@ import (
 )
 
 func compatRows() []compatRow {
-	return slices.Concat(tuningRows, sbrRows, vrfRows, portmapRows, bandwidthRows)
+	return slices.Concat(tuningRows, sbrRows, vrfRows, portmapRows, bandwidthRows, firewallRows)
 }
 
 const arpFilter, rmem = "ipv4/conf/net1/arp_filter", "ipv4/ping_group_range"

@@ -46,7 +46,7 @@ type Bandwidth struct {
 }
 
 // Names lists the built-in types, in order.
-func Names() []string { return []string{"tuning", "sbr", "vrf", "portmap", "bandwidth"} }
+func Names() []string { return []string{"tuning", "sbr", "vrf", "portmap", "bandwidth", "firewall"} }
 
 // Known tells whether a CNI plugin type is built in as a chained one.
 func Known(typ string) bool { return slices.Contains(Names(), typ) }
@@ -64,6 +64,8 @@ func Parse(typ string, raw []byte) (Spec, error) {
 		return parsePortMap(raw)
 	case "bandwidth":
 		return parseBandwidth(raw)
+	case "firewall":
+		return parseFirewall(raw)
 	}
 	return nil, kind.UnknownKind{Type: typ}
 }

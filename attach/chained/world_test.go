@@ -136,9 +136,11 @@ func (w *world) try(ns *netns.Namespace, program string, args ...string) (string
 // prevResult is what the plugins before have printed.
 func (w *world) prevResult() map[string]any {
 	one := 1
-	result := map[string]any{"cniVersion": "1.0.0", "interfaces": []any{
-		map[string]any{"name": "host1", "mac": "02:00:00:00:01:01"},
-		map[string]any{"name": "net1", "mac": "02:00:00:00:01:02", "sandbox": w.pod.Path()}}}
+	interfaces := []any{map[string]any{"name": "host1", "mac": "02:00:00:00:01:01"}, map[string]any{"name": "net1", "mac": "02:00:00:00:01:02", "sandbox": w.pod.Path()}}
+	if bridge := w.call.Wired.Bridge; bridge != "" {
+		interfaces, one = append([]any{map[string]any{"name": bridge, "mac": "02:00:00:00:00:b0"}}, interfaces...), 2
+	}
+	result := map[string]any{"cniVersion": "1.0.0", "interfaces": interfaces}
 	var ips []any
 	for _, a := range w.call.Wired.Addresses {
 		ip := map[string]any{"address": a.Prefix.String(), "interface": one}
@@ -178,7 +180,7 @@ var (
 	random    = regexp.MustCompile(`link/ether \S+|fe80::\S+| \\ alias \S+|qlen \d+`)
 	inet6     = regexp.MustCompile(`(?m)^\d+: (\S+)\s+inet6 ([0-9a-f:]+)/`)
 	numbered  = regexp.MustCompile(`^\d+: `)
-	volatile  = regexp.MustCompile(`NO-CARRIER,|\btentative\b|state \w+ mode|\blinkdown\b|link-netns \S+|link-netnsid \d+|parentdev \S+|@if\d+|@\w+|valid_lft \w+|preferred_lft \w+|group default|numtxqueues \d+|numrxqueues \d+|gso_\w+ \d+|tso_\w+ \d+|gro_\w+ \d+|minmtu \d+|maxmtu \d+|addrgenmode \w+|protocol \d+|refcnt \d+|proto \w+|pref medium|index \d+ ref \d+ bind \d+`)
+	volatile  = regexp.MustCompile(`NO-CARRIER,|\btentative\b|state \w+ mode|\blinkdown\b|link-netns \S+|link-netnsid \d+|parentdev \S+|@if\d+|@\w+|valid_lft \w+|preferred_lft \w+|group default|numtxqueues \d+|numrxqueues \d+|gso_\w+ \d+|tso_\w+ \d+|gro_\w+ \d+|minmtu \d+|maxmtu \d+|addrgenmode \w+|protocol \d+|refcnt \d+|proto \w+|pref medium|index \d+ ref \d+ bind \d+|\w+_timer +[0-9.]+`)
 )
 
 // settle waits until every address has its routes: the kernel makes them a little later.
@@ -225,6 +227,7 @@ func (w *world) portrait(knobs ...string) (lines []string) {
 			}))
 		}
 	}
+	lines = append(lines, w.filters()...)
 	for _, dev := range []string{"host1"} {
 		for line := range strings.SplitSeq(w.in(w.node, "tc", "filter", "show", "dev", dev, "parent", "ffff:"), "\n") {
 			if line = strings.Join(strings.Fields(volatile.ReplaceAllString(throttles.ReplaceAllString(line, "IFB"), "")), " "); line != "" {
@@ -238,6 +241,26 @@ func (w *world) portrait(knobs ...string) (lines []string) {
 		}
 	}
 	slices.Sort(lines)
+	return lines
+}
+
+// filters are the node's rules of iptables, a line for each chain: their order says something.
+func (w *world) filters() (lines []string) {
+	w.Helper()
+	for _, program := range []string{"iptables-save", "ip6tables-save"} {
+		var chains []string
+		rules := map[string]string{}
+		for line := range strings.SplitSeq(w.in(w.node, program, "-t", "filter"), "\n") {
+			if name, ok := strings.CutPrefix(line, ":"); ok {
+				chains = append(chains, strings.Fields(name)[0])
+			} else if words := strings.Fields(line); len(words) > 1 && words[0] == "-A" {
+				rules[words[1]] += "\n\t" + strings.Join(words[2:], " ")
+			}
+		}
+		for _, name := range chains {
+			lines = append(lines, "node "+program+" "+name+":"+rules[name])
+		}
+	}
 	return lines
 }
 

@@ -107,6 +107,7 @@ test-fuzz: ## the parsers of a Pod's annotation, of definitions and of what runt
 	$(SUDO) $(FUZZ) -fuzz '^FuzzParseSelections$$' ./attach
 	$(SUDO) $(FUZZ) -fuzz '^FuzzParseDefinition$$' ./attach
 	$(SUDO) $(FUZZ) -fuzz '^FuzzReadRequest$$' ./attach
+	$(SUDO) $(FUZZ) -fuzztime 10s -fuzz '^FuzzConfig$$' ./attach/shimrpc
 	$(SUDO) $(FUZZ) -fuzztime 10s -fuzz '^FuzzRead$$' ./vip/vrrp
 
 .PHONY: fuzz

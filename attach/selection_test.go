@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -189,6 +191,29 @@ func written(t *testing.T, all []Selection) string {
 		if s.Claim != "" {
 			e["ipam-claim-reference"] = s.Claim
 		}
+		if len(s.Ports) > 0 {
+			ports := []map[string]any{}
+			for _, m := range s.Ports {
+				port := map[string]any{"hostPort": m.HostPort, "containerPort": m.ContainerPort, "protocol": m.Protocol.String()}
+				if m.HostIP.IsValid() {
+					port["hostIP"] = m.HostIP.String()
+				}
+				ports = append(ports, port)
+			}
+			e["portMappings"] = ports
+		}
+		if s.Bandwidth != nil {
+			e["bandwidth"] = s.Bandwidth
+		}
+		if s.DeviceID != "" {
+			e["deviceID"] = s.DeviceID
+		}
+		if s.GUID != "" {
+			e["infiniband-guid"] = s.GUID
+		}
+		if len(s.CNIArgs) > 0 {
+			e["cni-args"] = s.CNIArgs
+		}
 		if s.WantsDefault {
 			gateways := []string{}
 			for _, gw := range s.DefaultRoute {
@@ -205,8 +230,27 @@ func written(t *testing.T, all []Selection) string {
 	return string(text)
 }
 
+// forPlugins is what of selections only plugins read.
+func forPlugins(all []Selection) (lines []string) {
+	for _, s := range all {
+		line := ""
+		line += fmt.Sprintf(" %v %q %q", s.Ports, s.DeviceID, s.GUID)
+		if s.Bandwidth != nil {
+			line += fmt.Sprintf(" %+v", *s.Bandwidth)
+		}
+		for _, key := range slices.Sorted(maps.Keys(s.CNIArgs)) {
+			var value any
+			_ = json.Unmarshal(s.CNIArgs[key], &value)
+			line += fmt.Sprintf(" %q: %v", key, value)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
 func FuzzParseSelections(f *testing.F) {
-	for _, s := range []string{"a,b/c@d", `[{"name":"a","ips":["10.0.0.1/8"],"mac":"02:00:00:00:00:01","default-route":["::1"]}]`, `[{}`, `[{"name":"\u0000"}]`, "\xff", `[[[`} {
+	for _, s := range []string{"a,b/c@d", `[{"name":"a","ips":["10.0.0.1/8"],"mac":"02:00:00:00:00:01","default-route":["::1"]}]`, `[{"name":"a","portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"udp","hostIP":"::1"}],"bandwidth":{"ingressRate":8,"ingressBurst":9},"deviceID":"0000:03:02.1","infiniband-guid":"c2:11:22:33:44:55:66:77","cni-args":{"a":[1,"b"]}}]`,
+		`[{}`, `[{"name":"\u0000"}]`, "\xff", `[[[`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, annotation string) {
@@ -239,7 +283,7 @@ func FuzzParseSelections(f *testing.F) {
 			}
 		}
 		again, err := ParseSelections(written(t, all), "ns")
-		if err != nil || !slices.Equal(outline(again), outline(all)) {
+		if err != nil || !slices.Equal(outline(again), outline(all)) || !slices.Equal(forPlugins(again), forPlugins(all)) {
 			t.Errorf("%q: what was read is %q, written down and read again %q, %v", annotation, outline(all), outline(again), err)
 		}
 	})

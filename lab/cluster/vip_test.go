@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -67,17 +66,18 @@ func TestControlPlaneAddress(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		longest := c.longestSilence(ctx, client, func() {
+		longest := client.during(ctx, func() {
 			if err := c.StopNode(had); err != nil {
 				t.Error(err)
 			}
 			time.Sleep(10 * time.Second)
 		})
 		now := owner()
-		t.Logf("%s was switched off, %s has the address; the longest time in which no list of nodes succeeded was %s", had, now, longest)
-		// The address is back in half a second; an etcd that has lost its leader takes one to two.
-		if now == "" || now == had || longest > 8*time.Second {
-			t.Errorf("%s was switched off: %q has the address, and for %s no list of nodes succeeded", had, now, longest)
+		t.Logf("%s was switched off, %s has the address: nothing answered there for %s, and no list of nodes succeeded for %s", had, now, longest.address, longest.nodes)
+		// The address is back in half a second (docs/vip.md); etcd takes one to two seconds more where its leader was on that node. What is over
+		// that is for a machine that is busy with four nodes.
+		if now == "" || now == had || longest.address > 3*time.Second || longest.nodes > 8*time.Second {
+			t.Errorf("%s was switched off: %q has the address; nothing answered for %s, no list of nodes succeeded for %s", had, now, longest.address, longest.nodes)
 		}
 		if err := c.StartNode(ctx, had); err != nil {
 			t.Fatal(err)
@@ -87,27 +87,4 @@ func TestControlPlaneAddress(t *testing.T) {
 		}
 	}
 	c.coldStarts(ctx, t, client)
-}
-
-// longestSilence lists nodes all the time while something happens.
-func (c *Cluster) longestSilence(ctx context.Context, client *api, happen func()) (longest time.Duration) {
-	ctx, stop := context.WithCancel(ctx)
-	var loop sync.WaitGroup
-	loop.Go(func() {
-		last := time.Now()
-		for ctx.Err() == nil {
-			try, cancel := context.WithTimeout(ctx, time.Second)
-			if client.get(try, "/api/v1/nodes", nil) == nil {
-				longest = max(longest, time.Since(last))
-				last = time.Now()
-			}
-			cancel()
-			time.Sleep(20 * time.Millisecond)
-		}
-		longest = max(longest, time.Since(last))
-	})
-	happen()
-	stop()
-	loop.Wait()
-	return longest
 }

@@ -159,8 +159,13 @@ func (r *Router) apply(o vrrp.Output) error {
 		r.Announcer.Own(owns)
 		r.Log.Info("the addresses", "owns", owns, "priority", r.machine.Priority)
 	}
-	if o.Send != nil {
-		r.tell(r.send(*o.Send))
+	if o.Send == nil {
+		return nil
+	}
+	err := r.send(*o.Send)
+	r.tell(err)
+	if err != nil && owns {
+		return r.apply(r.machine.Unsent(r.Now()))
 	}
 	return nil
 }

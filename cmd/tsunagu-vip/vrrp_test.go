@@ -43,7 +43,11 @@ func (x *trio) ours(n *viptest.Node, k viptest.Keepalived) {
 }
 
 func (x *trio) oursArgs(n *viptest.Node, k viptest.Keepalived) []string {
-	argv := []string{os.Args[0], "--address", viptest.VIP4.String() + "," + viptest.VIP6.String(), "--state-dir", filepath.Join(x.dir, n.Name, "state"),
+	addresses := viptest.VIP4.String() + "," + viptest.VIP6.String()
+	if k.OverIPv6 {
+		addresses = viptest.VIP6.String()
+	}
+	argv := []string{os.Args[0], "--address", addresses, "--state-dir", filepath.Join(x.dir, n.Name, "state"),
 		"--run-dir", filepath.Join(x.dir, n.Name, "run"), "--health", "none", "--mode", "vrrp", "--vrrp-router-id", fmt.Sprint(k.Router),
 		"--vrrp-priority", fmt.Sprint(k.Priority), "--vrrp-interval", k.Interval + "s", "--vrrp-version", fmt.Sprint(k.Version)}
 	if k.Preempt {
@@ -174,6 +178,46 @@ func TestVRRPRollingMigration(t *testing.T) {
 	if gap := x.watch.Gap(mark); gap > time.Second {
 		t.Errorf("nobody answered for %s", gap)
 	}
+}
+
+// A node whose advertisements do not leave it is silent when another one takes over.
+func TestVRRPOwnerThatCannotSpeak(t *testing.T) {
+	x := newTrio(t, 2)
+	for i, n := range x.Nodes {
+		x.ours(n, viptest.Keepalived{Router: 51, Interval: "0.1", Version: 3, Priority: 150 - 50*i})
+	}
+	x.owns(x.Nodes[0], x.watch.Mark(), "begins")
+	mark := x.watch.Mark()
+	must(t, viptest.Inside(x.Nodes[0].NS, `nft 'add table inet tst; add chain inet tst out { type filter hook output priority 0; }; add rule inet tst out meta l4proto vrrp reject'`))
+	x.owns(x.Nodes[1], mark, "its advertisements are rejected")
+	if !strings.Contains(x.said[x.Nodes[0].Name].String(), "tell the other nodes") {
+		t.Error("the log does not say that it cannot speak")
+	}
+}
+
+// The same over IPv6, where nodes speak from their link-local addresses.
+func TestVRRPOverIPv6(t *testing.T) {
+	x := newTrio(t, 2)
+	x.watch.Stop()
+	var err error
+	x.watch, err = x.Site.Watch(viptest.VIP6)
+	must(t, err)
+	k := viptest.Keepalived{Router: 61, Interval: "0.1", Version: 3, Priority: 150, OverIPv6: true}
+	x.keepalived(x.Nodes[0], k)
+	x.owns(x.Nodes[0], x.watch.Mark(), "keepalived begins")
+	k.Priority = 100
+	x.ours(x.Nodes[1], k)
+	time.Sleep(time.Second)
+	mark := x.watch.Mark()
+	x.procs[x.Nodes[0].Name].Stop()
+	x.owns(x.Nodes[1], mark, "keepalived stops")
+	mark = x.watch.Mark()
+	k.Priority, k.Preempt = 150, true
+	x.keepalived(x.Nodes[0], k)
+	x.owns(x.Nodes[0], mark, "keepalived of more priority comes back")
+	mark = x.watch.Mark()
+	must(t, x.Cut(x.Nodes[0]))
+	x.owns(x.Nodes[1], mark, "keepalived is cut off")
 }
 
 // What is not for this node, or a mistake, changes nothing and is named.

@@ -17,7 +17,7 @@ type silence struct {
 // A try is begun every pace on a connection of its own, and given up after tryFor: a connection that was open, or a first packet that was lost, is
 // repeated by the kernel after a second only, and would measure that.
 const (
-	pace     = 25 * time.Millisecond
+	pace   = 25 * time.Millisecond
 	tryFor = 500 * time.Millisecond
 )
 

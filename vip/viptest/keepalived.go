@@ -17,6 +17,8 @@ type Keepalived struct {
 	Password string
 	// Preempt takes the address from an owner of less priority.
 	Preempt bool
+	// OverIPv6 has VIP6 alone.
+	OverIPv6 bool
 	// API asks for the node's API server once a second, as the documentation of kubeadm has it.
 	API bool
 }
@@ -43,7 +45,11 @@ func (k Keepalived) Conf(node string) string {
 	if k.Password != "" {
 		fmt.Fprintf(&b, " authentication { auth_type PASS\n auth_pass %s }\n", k.Password)
 	}
-	fmt.Fprintf(&b, " virtual_ipaddress { %s/32 dev eth0 }\n virtual_ipaddress_excluded { %s/128 dev eth0 }\n", VIP4, VIP6)
+	if k.OverIPv6 {
+		fmt.Fprintf(&b, " virtual_ipaddress { %s/128 dev eth0 }\n", VIP6)
+	} else {
+		fmt.Fprintf(&b, " virtual_ipaddress { %s/32 dev eth0 }\n virtual_ipaddress_excluded { %s/128 dev eth0 }\n", VIP4, VIP6)
+	}
 	if k.API {
 		b.WriteString(" track_script { api }\n")
 	}

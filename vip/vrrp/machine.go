@@ -36,6 +36,7 @@ type Machine struct {
 	active  time.Duration // the owner's interval, learned
 	next    lease.Instant // the owner's next advertisement, or when a backup takes over
 	until   lease.Instant
+	before  lease.Instant // until, without the last advertisement
 	due     lease.Instant // when Tick was to be called
 }
 
@@ -124,8 +125,19 @@ func (m *Machine) awake(now lease.Instant) {
 func (m *Machine) advertise(now lease.Instant) Output {
 	m.owner, m.active = true, m.Interval
 	m.next = now.Add(m.Interval)
+	m.before = m.until
 	m.until = now.Add(3*m.Interval - m.Interval/2)
 	return m.output(now, m.advertisement(m.priority()))
+}
+
+// Unsent takes back what the last advertisement gave: nobody has heard it, so the
+// others wait for no longer than before.
+func (m *Machine) Unsent(now lease.Instant) Output {
+	if m.owner {
+		m.until = min(m.until, m.before)
+		m.awake(now)
+	}
+	return m.output(now, nil)
 }
 
 // Foreign says why an advertisement is not obeyed, "" when it is. Whoever

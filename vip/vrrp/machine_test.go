@@ -200,6 +200,34 @@ func TestBackupsTakeOverAsVRRPTells(t *testing.T) {
 	}
 }
 
+// An owner whose advertisements are not sent owns for as long as the others wait for the last one that was, and does not begin without one.
+func TestOwnerThatCannotSpeak(t *testing.T) {
+	m, err := New(Config{Version: 3, Router: 1, Addresses: addresses("192.0.2.100"), Priority: 100, Interval: interval, Self: netip.MustParseAddr("192.0.2.1")}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, sent := lease.Instant(0), lease.Instant(-1)
+	mute := true
+	for step := range 40 {
+		o := m.Tick(now)
+		if o.Send != nil {
+			if mute {
+				o = m.Unsent(now)
+			} else {
+				sent = now
+			}
+		}
+		if owns, may := m.Owner(now), sent >= 0 && now < sent.Add(5*interval/2); owns && !may || !mute && sent >= 0 && !owns {
+			t.Fatalf("step %d, %v: owns %v, the last advertisement was at %v", step, time.Duration(now), owns, time.Duration(sent))
+		}
+		mute = step < 12 || step >= 26
+		now = max(o.Next, now+1)
+	}
+	if sent < 0 || m.Owner(now) {
+		t.Errorf("sent at %v, owns %v", sent, m.Owner(now))
+	}
+}
+
 // What the schedules must find.
 func TestPlantedBugsAreFound(t *testing.T) {
 	for _, bug := range []planted.Bug{

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -139,6 +140,7 @@ func (r *cards) waiting(ctx context.Context, s *scene) error {
 	if err := r.live.List(ctx, &pods, client.MatchingFields{"spec.nodeName": ""}); err != nil {
 		return fmt.Errorf("list Pods on no node: %w", err)
 	}
+	same := map[string]map[string]bool{} // Pods of one workload are taken by the same nodes
 	slices.SortStableFunc(pods.Items, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 	for i := range pods.Items {
 		p := &pods.Items[i]
@@ -146,9 +148,12 @@ func (r *cards) waiting(ctx context.Context, s *scene) error {
 		if len(wanted) == 0 || p.DeletionTimestamp != nil || heldBack(p) || len(s.world.Waiting) == mostWaiting {
 			continue
 		}
-		name := p.Namespace + "/" + p.Name
+		name, asks := p.Namespace+"/"+p.Name, placing(p, wanted)
+		if same[asks] == nil {
+			same[asks] = s.takers(p, wanted)
+		}
 		s.pods[name] = p
-		s.world.Waiting = append(s.world.Waiting, plan.Pod{Name: name, Networks: wanted, On: s.takers(p, wanted)})
+		s.world.Waiting = append(s.world.Waiting, plan.Pod{Name: name, Networks: wanted, On: same[asks]})
 	}
 	return nil
 }
@@ -164,6 +169,15 @@ func (r *cards) wanted(ctx context.Context, s scene, annotation, namespace strin
 		return nil
 	}
 	return needs
+}
+
+// placing is all of a Pod by which takers chooses nodes.
+func placing(p *corev1.Pod, networks []string) string {
+	text, err := json.Marshal([]any{p.Spec.NodeSelector, p.Spec.Affinity, p.Spec.Tolerations, networks})
+	if err != nil {
+		return string(p.UID)
+	}
+	return string(text)
 }
 
 // takers are the nodes that would take a Pod if they had its Networks, as far

@@ -43,11 +43,12 @@ func New() *Planner {
 // Next gives what to do now. Each node has at most one step for a network.
 func (p *Planner) Next(w World) []Step {
 	p.forget(w)
-	steps := p.cards(w)
+	r := newRound(w)
+	r.do(p.cards(w)...)
 	for _, pod := range w.Waiting {
-		steps = append(steps, p.bring(w, pod, steps)...)
+		r.do(p.bring(r, pod)...)
 	}
-	return steps
+	return r.steps
 }
 
 // Failed says that a step failed. Passes tells whether time may heal it.
@@ -213,14 +214,15 @@ const takeFailed = "the card could not be removed"
 func (p *Planner) TakeFailed(s Step, now time.Time) { p.Failed(s, now, takeFailed, true) }
 
 // bring gives one node the cards that a Pod waits for, unless some node has, or is about to have, all its networks.
-func (p *Planner) bring(w World, pod Pod, already []Step) []Step {
+func (p *Planner) bring(r *round, pod Pod) []Step {
 	var best []Step
 	var cheapest, crowd int
-	for _, n := range w.Nodes {
-		if !n.Usable || !pod.takes(n) {
+	for i := range r.Nodes {
+		n := &r.Nodes[i]
+		if !n.Usable || !pod.takes(*n) {
 			continue
 		}
-		steps, fits := p.missing(w, n, pod, already)
+		steps, fits := p.missing(r, n, pod)
 		if !fits {
 			continue
 		}
@@ -235,30 +237,20 @@ func (p *Planner) bring(w World, pod Pod, already []Step) []Step {
 }
 
 // missing is what a node would have to be given for a Pod, false when it cannot be.
-func (p *Planner) missing(w World, n Node, pod Pod, already []Step) (steps []Step, fits bool) {
+func (p *Planner) missing(r *round, n *Node, pod Pod) (steps []Step, fits bool) {
 	for _, name := range pod.Networks {
-		if n.will(name) || slices.ContainsFunc(already, func(s Step) bool { return s.Node == n.Name && s.Network == name && (s.Do == Give || s.Do == Stay) }) {
+		k := at{n.Name, name}
+		if n.will(name) || r.coming[k] {
 			continue
 		}
-		network, ours := find(w.Networks, name)
+		network, ours := r.networks[name]
 		_, given := n.card(name)
-		if !ours || given || w.Now.Before(p.failures[at{n.Name, name}].until) || network.Most > 0 && has(w, already, name) >= network.Most {
+		if !ours || given || r.Now.Before(p.failures[k].until) || network.Most > 0 && r.holders[name] >= network.Most {
 			return nil, false
 		}
 		steps = append(steps, Step{Give, n.Name, name, pod.Name})
 	}
 	return steps, true
-}
-
-// has counts the nodes that have, or are about to have, a network.
-func has(w World, already []Step, network string) int {
-	count := 0
-	for _, n := range w.Nodes {
-		if _, given := n.card(network); given || n.Has[network] || slices.Contains(n.Loose, network) || slices.ContainsFunc(already, func(s Step) bool { return s.Do == Give && s.Node == n.Name && s.Network == network }) {
-			count++
-		}
-	}
-	return count
 }
 
 func find(all []Network, name string) (Network, bool) {

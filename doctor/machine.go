@@ -131,7 +131,7 @@ func sentence(p scaleup.Problem) string {
 }
 
 func severityOf(e scaleup.Effect) Severity {
-	if e == scaleup.Misleads || e == scaleup.Ignored {
+	if e == scaleup.Misleads || e == scaleup.Ignored || e == scaleup.MayDrop {
 		return Warning
 	}
 	return Error
@@ -143,6 +143,8 @@ func breaksBy(e scaleup.Effect) string {
 		return "Cluster Autoscaler adds no node of any group"
 	case scaleup.Drops:
 		return "Cluster Autoscaler adds no node of this group"
+	case scaleup.MayDrop:
+		return "Cluster Autoscaler adds no node of this group, unless the template says a size"
 	case scaleup.Keeps:
 		return "no node is added for the Pod, which stays Pending"
 	case scaleup.Misleads:

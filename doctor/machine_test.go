@@ -122,6 +122,8 @@ var machineDiagnoses = []diagnosis{
 	{"equal, old", both(mds("", 0, sizes+"min-size=3"), autoscaler(scaleup.Version{1, 29, 0})), "TSU7003", []string{onMD + "1.29.0"}, ""},
 	{"sized", mds("", 0), "TSU7004", nil, ""},
 	{"not sized", mds("", 0, size+"cpu-", size+"memory-"), "TSU7004", []string{onMD + "nothing says how large | memory=\"8Gi\""}, ""},
+	{"not sized, template not read", both(mds("", 0, size+"cpu-", size+"memory-"), func(s *Snapshot) { s.ScaleUp.Groups[0].Infra.Kind = "DockerMachineTemplate" }), "TSU7004",
+		[]string{onMDWarn + "DockerMachineTemplate md-1 was not read"}, ""},
 	{"8Gi", mds("", 0), "TSU7005", nil, ""},
 	{"500mb", mds("", 0, size+"memory=500mb"), "TSU7005", []string{onMD + "memory=\"500mb\" | memory=\"500M\""}, ""},
 	{"8GiB", mds("", 0, size+"memory=8GiB"), "TSU7005", []string{onMD + "memory=\"8Gi\""}, ""},

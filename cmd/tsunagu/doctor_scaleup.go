@@ -126,6 +126,8 @@ func (a *app) machineObjects(ctx context.Context, f scaleUpFlags) (here, there *
 	if err != nil {
 		return nil, nil, err
 	}
+	var passed []snapshot.Passed
+	defer func() { a.terminal.mentionFiles(passed) }()
 	p := a.terminal.watch("asking the API server")
 	defer p.end()
 	progress := func(resource string, n int) { p.now(fmt.Sprintf("reading %s, %d so far", resource, n)) }
@@ -140,7 +142,7 @@ func (a *app) machineObjects(ctx context.Context, f scaleUpFlags) (here, there *
 	if there, err = reader.Snapshot(ctx, progress, "deployments", snapshot.MachineDeployments, snapshot.MachineSets, snapshot.MachinePools, snapshot.Machines); err != nil {
 		return nil, nil, err
 	}
-	readTemplates(ctx, reader, there)
+	passed = readTemplates(ctx, reader, there)
 	return here, there, nil
 }
 
@@ -271,7 +273,7 @@ func pairs(m map[string]string) (all []string) {
 func (a *app) printProblems(w io.Writer, problems []scaleup.Problem) {
 	for _, p := range problems {
 		colour := "31"
-		if p.Effect == scaleup.Ignored || p.Effect == scaleup.Misleads {
+		if p.Effect == scaleup.Ignored || p.Effect == scaleup.Misleads || p.Effect == scaleup.MayDrop {
 			colour = "33"
 		}
 		fmt.Fprintf(w, "  %s  %s\n", a.paint(colour, string(p.Effect)), p.Code)

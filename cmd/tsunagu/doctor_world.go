@@ -36,7 +36,12 @@ func (a *app) around(ctx context.Context, reader, machines *snapshot.Reader, s *
 	if err != nil {
 		return nil, err
 	}
-	readTemplates(ctx, machines, there)
+	passed := readTemplates(ctx, machines, there)
+	for _, kind := range kinds[1:] { // of the first, MachineDeployments, Unread has it
+		if why, ok := there.Unread[kind]; ok && why != snapshot.Unknown {
+			passed = append(passed, snapshot.Passed{File: kind + ", where the Machines are", Why: why})
+		}
+	}
 	if machines == reader {
 		there.Deployments = s.Deployments
 	}
@@ -48,12 +53,12 @@ func (a *app) around(ctx context.Context, reader, machines *snapshot.Reader, s *
 		}
 	}
 	p.now("reading logs")
-	texts, passed := readLogs(ctx, reader, s.Pods)
+	texts, unread := readLogs(ctx, reader, s.Pods)
+	s.Texts, passed = texts, append(passed, unread...)
 	if machines != reader {
-		more, unread := readLogs(ctx, machines, there.Pods)
-		texts, passed = append(texts, more...), append(passed, unread...)
+		texts, unread = readLogs(ctx, machines, there.Pods)
+		s.Texts, passed = append(s.Texts, texts...), append(passed, unread...)
 	}
-	s.Texts = texts
 	here := there
 	if machines != reader {
 		here = &snapshot.Snapshot{Deployments: s.Deployments}
@@ -124,17 +129,21 @@ func asks(ctx context.Context, reader *snapshot.Reader) rights {
 	}
 }
 
-// readTemplates reads what groups refer to.
-func readTemplates(ctx context.Context, reader *snapshot.Reader, s *snapshot.Snapshot) {
+// readTemplates reads what groups refer to, and says which it could not.
+func readTemplates(ctx context.Context, reader *snapshot.Reader, s *snapshot.Snapshot) (passed []snapshot.Passed) {
 	for i := range s.MachineGroups {
 		g, err := scaleup.ParseGroup(&s.MachineGroups[i])
 		if err != nil || g.Infra.Name == "" || g.Infra.Group == "" {
 			continue
 		}
-		if t, err := reader.Template(ctx, g.Infra.Group, g.Infra.Kind, g.Infra.Namespace, g.Infra.Name); err == nil {
-			s.MachineTemplates = append(s.MachineTemplates, *t)
+		t, err := reader.Template(ctx, g.Infra.Group, g.Infra.Kind, g.Infra.Namespace, g.Infra.Name)
+		if err != nil {
+			passed = append(passed, snapshot.Passed{File: fmt.Sprintf("%s %s/%s", g.Infra.Kind, g.Infra.Namespace, g.Infra.Name), Why: err.Error()})
+			continue
 		}
+		s.MachineTemplates = append(s.MachineTemplates, *t)
 	}
+	return passed
 }
 
 // clusterAPI is the version of Cluster API's own controller, zero when it is not known.

@@ -61,6 +61,8 @@ func TestGolden(t *testing.T) {
 			o.Object["spec"].(map[string]any)["template"].(map[string]any)["spec"] = map[string]any{"numCPUs": int64(8), "memoryMiB": int64(16384)}
 			w.Templates = append(w.Templates, o)
 		}},
+		{name: "no size, and a template that nobody read", annotations: map[string]string{keyMin: "0", keyMax: "3"}, pod: `{}`, considered: 1, code: CodeNoCapacity,
+			words: []string{"DockerMachineTemplate md-1 was not read, and may say it"}, change: func(w *world) { w.Groups[1].Infra.Kind = "DockerMachineTemplate" }},
 		{name: "max-size is no number", annotations: sized(keyMax, "3.5"), pod: `{}`, code: CodeBadSizes, words: []string{"every node group"}},
 		{name: "max-size below min-size", annotations: sized(keyMin, "5"), pod: `{}`, code: CodeBadSizes, words: []string{"less than min-size 5"}},
 		{name: "min-size missing", annotations: without(sized(), keyMin), pod: `{}`, seen: true, scales: true, considered: 2, code: CodeNoSizes, words: []string{"takes it for 0"}},

@@ -36,6 +36,8 @@ const (
 	StopsAll Effect = "stops all groups"
 	// Drops: the group is left out.
 	Drops Effect = "drops the group"
+	// MayDrop: the group is left out, unless something that could not be read says otherwise.
+	MayDrop Effect = "may drop the group"
 	// Keeps: the Pod fits no node of the group.
 	Keeps Effect = "keeps the Pod off"
 	// Misleads: the autoscaler decides by something that is not so.

@@ -127,21 +127,29 @@ func (c *Cluster) infra(r Reference) *unstructured.Unstructured {
 	return nil
 }
 
+// sizeless tells of a kind whose definition has no status, so that no object of it says a size. The kind of that name in vSphere's supervisor has one.
+func (r Reference) sizeless() bool {
+	return r.Kind == "VSphereMachineTemplate" && r.Group == "infrastructure.cluster.x-k8s.io"
+}
+
 // noCapacity says that the size of a node cannot be known, and computes it where the template says enough.
 func (c *Cluster) noCapacity(g Group, missing []string) Problem {
 	p := Problem{CodeNoCapacity, Drops, strings.Join(missing, ", "), "",
 		"the group has no node, and nothing says how large one would be: the autoscaler leaves it out, and logs nothing of it", ""}
 	cpu, memory := "4", "8Gi"
 	if t := c.infra(g.Infra); t != nil {
-		if g.Infra.Kind == "VSphereMachineTemplate" {
-			p.Why += "; a VSphereMachineTemplate publishes no status.capacity"
-		}
 		if n, ok, _ := unstructured.NestedInt64(t.Object, "spec", "template", "spec", "numCPUs"); ok && n > 0 {
 			cpu = resource.NewQuantity(n, resource.DecimalSI).String()
 		}
 		if n, ok, _ := unstructured.NestedInt64(t.Object, "spec", "template", "spec", "memoryMiB"); ok && n > 0 {
 			memory = resource.NewQuantity(n<<20, resource.BinarySI).String()
 		}
+	} else if g.Infra.Name != "" && !g.Infra.sizeless() {
+		p.Effect = MayDrop
+		p.Why += fmt.Sprintf("; %s %s was not read, and may say it in its status.capacity", g.Infra.Kind, g.Infra.Name)
+	}
+	if g.Infra.sizeless() {
+		p.Why += "; a VSphereMachineTemplate publishes no status.capacity"
 	}
 	p.Fix = fmt.Sprintf("kubectl -n %s annotate %s %s --overwrite %s=%q %s=%q", g.Namespace, resourceOf(g.Kind), g.Name, keyCPU, cpu, keyMemory, memory)
 	return p

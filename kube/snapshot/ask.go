@@ -24,6 +24,9 @@ func (r *Reader) May(ctx context.Context, user string, groups []string, what aut
 	if err := json.Unmarshal(raw, &ask); err != nil {
 		return false, unreadable("subjectaccessreviews", err)
 	}
+	if given := ask.Status; !given.Allowed && !given.Denied && given.EvaluationError != "" {
+		return false, fmt.Errorf("ask for a right of %s: the API server does not know: %s", user, given.EvaluationError) // an authorizer did not answer
+	}
 	return ask.Status.Allowed, nil
 }
 

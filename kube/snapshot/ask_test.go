@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -21,6 +22,10 @@ func TestMay(t *testing.T) {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusCreated)
+		if ask.Spec.ResourceAttributes.Verb == "list" {
+			fmt.Fprint(w, `{"apiVersion":"authorization.k8s.io/v1","kind":"SubjectAccessReview","status":{"allowed":false,"evaluationError":"webhook: timed out"}}`)
+			return
+		}
 		fmt.Fprintf(w, `{"apiVersion":"authorization.k8s.io/v1","kind":"SubjectAccessReview","status":{"allowed":%t}}`,
 			ask.Spec.User == "ca" && ask.Spec.ResourceAttributes.Verb != "watch")
 	}))
@@ -34,5 +39,10 @@ func TestMay(t *testing.T) {
 		if err != nil || have != want {
 			t.Errorf("%s: want %t, have %t, %v", verb, want, have, err)
 		}
+	}
+	// No is an answer only when every authorizer was asked.
+	_, err = reader.May(t.Context(), "ca", nil, authorizationv1.ResourceAttributes{Verb: "list", Resource: "vspheremachinetemplates"})
+	if err == nil || !strings.Contains(err.Error(), "webhook: timed out") {
+		t.Errorf("list: want that it is not known, have %v", err)
 	}
 }

@@ -36,6 +36,12 @@ func (a *app) fromFiles(files []string) (*doctor.Snapshot, []snapshot.Passed, er
 	}
 	s := judged(raw)
 	s.Unread[doctor.Reports] = "files have no agents' reports"
+	// A file that is no object may be what a check knows: values of a chart, a CNI configuration.
+	if !raw.Something(passed) && len(doctor.Run(s, doctor.Checks()).Findings) == 0 {
+		a.terminal.mentionFiles(passed)
+		return nil, nil, &problem{exitFailed, fmt.Errorf("look at %s: no object and no log was read", strings.Join(files, ", ")),
+			"name what kubectl get -o yaml wrote, manifests or logs, or folders of them"}
+	}
 	return s, append(passed, withMachines(s, raw, raw, nil)...), nil
 }
 

@@ -73,13 +73,19 @@ Exit code: 0 a node would be added; 1 none would.`,
 
 // machines reads all that a verdict is made of.
 func (a *app) machines(ctx context.Context, f scaleUpFlags) (*scaleup.Cluster, *snapshot.Snapshot, error) {
-	here, there, err := a.machineObjects(ctx, f)
+	here, there, ask, err := a.machineObjects(ctx, f)
 	if err != nil {
 		return nil, nil, err
 	}
 	world, err := machineWorld(here, there)
 	if err != nil {
 		return nil, nil, &problem{exitFailed, err, ""}
+	}
+	if _, _, ok := findAutoscaler(there); ok {
+		denied, unknown := lacking(world, there, ask)
+		if world.Autoscaler.Denied = denied; unknown != nil {
+			a.terminal.mentionFiles([]snapshot.Passed{{File: "rights of the autoscaler", Why: unknown.Error()}})
+		}
 	}
 	if f.version != "" {
 		if world.Autoscaler.Version, err = scaleup.ParseVersion(f.version); err != nil {
@@ -116,15 +122,15 @@ func machineWorld(here, there *snapshot.Snapshot) (*scaleup.Cluster, error) {
 	return world, wrong
 }
 
-// machineObjects are the objects of the cluster that has the Pods, and of the one that has the Machines.
-func (a *app) machineObjects(ctx context.Context, f scaleUpFlags) (here, there *snapshot.Snapshot, err error) {
+// machineObjects are the objects of the cluster that has the Pods, and of the one that has the Machines, and who knows rights there.
+func (a *app) machineObjects(ctx context.Context, f scaleUpFlags) (here, there *snapshot.Snapshot, ask rights, err error) {
 	if len(f.files) > 0 {
 		here, err = readDumps(f.files)
-		return here, here, err
+		return here, here, nil, err
 	}
 	reader, err := a.cluster.reader()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	var passed []snapshot.Passed
 	defer func() { a.terminal.mentionFiles(passed) }()
@@ -132,18 +138,18 @@ func (a *app) machineObjects(ctx context.Context, f scaleUpFlags) (here, there *
 	defer p.end()
 	progress := func(resource string, n int) { p.now(fmt.Sprintf("reading %s, %d so far", resource, n)) }
 	if here, err = reader.Snapshot(ctx, progress, "pods", "nodes", "deployments"); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if f.management != "" {
 		if reader, err = a.managing(f.management); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	if there, err = reader.Snapshot(ctx, progress, "deployments", snapshot.MachineDeployments, snapshot.MachineSets, snapshot.MachinePools, snapshot.Machines); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	passed = readTemplates(ctx, reader, there)
-	return here, there, nil
+	return here, there, asks(ctx, reader), nil
 }
 
 // managing reads from the cluster that has the Machines.

@@ -51,7 +51,15 @@ func FromFiles(paths []string) (*Snapshot, []Passed, error) {
 		})
 	}
 	b.unread(s)
+	s.objects = b.objects
 	return s, b.passed, nil
+}
+
+// Something tells whether an object was read of files, or a text that was not to be one.
+func (s *Snapshot) Something(passed []Passed) bool {
+	return s.objects > 0 || slices.ContainsFunc(s.Texts, func(t Text) bool {
+		return !slices.ContainsFunc(passed, func(p Passed) bool { return p.File == t.Name })
+	})
 }
 
 // bundle is one FromFiles.

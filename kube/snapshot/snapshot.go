@@ -31,6 +31,7 @@ import (
 // Snapshot is what was read of a cluster: one list per resource,
 // each complete as of one resource version, the lists not all of the same.
 type Snapshot struct {
+	objects     int // of files
 	Time        time.Time
 	Nodes       []corev1.Node
 	Namespaces  []corev1.Namespace

@@ -76,6 +76,11 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 	if err != nil {
 		return nil, err
 	}
+	if o.Admission.Gates {
+		if err := gateRight(ctx, cfg, mapper); err != nil {
+			return nil, err
+		}
+	}
 	m, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:                        scheme,
 		MapperProvider:                func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },

@@ -220,6 +220,9 @@ func (a *Agent) SetReady(ctx context.Context, ready bool) error {
 	})
 }
 
+// Refused counts datagrams that were not believed.
+func (a *Agent) Refused() int64 { return a.foreign.count() }
+
 // Handover gives the address to another node; the zero address means the best.
 func (a *Agent) Handover(ctx context.Context, to netip.Addr) error {
 	var failed error

@@ -11,8 +11,16 @@ import (
 // sender once in a while: two clusters with one address are a mistake that
 // somebody must hear of.
 type foreign struct {
-	mu   sync.Mutex
-	said map[netip.Addr]time.Time
+	mu    sync.Mutex
+	said  map[netip.Addr]time.Time
+	times int64
+}
+
+// count is how many there were.
+func (f *foreign) count() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.times
 }
 
 // sayAgain is how often one sender is told of, mostSenders how many are
@@ -25,6 +33,7 @@ const (
 func (f *foreign) tell(log *slog.Logger, from netip.Addr, why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.times++
 	if time.Since(f.said[from]) < sayAgain && !f.said[from].IsZero() {
 		return
 	}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/tsunagu-net/tsunagu/kernel/wire"
@@ -45,7 +44,6 @@ type Router struct {
 	index  int
 	// neighbours are those that were heard.
 	neighbours map[netip.Addr]neighbour
-	refused    atomic.Int64
 }
 
 // arrival is an advertisement that may be obeyed.
@@ -236,7 +234,6 @@ func (r *Router) listen(on *wire.Protocol) {
 			}
 		}
 		if err != nil {
-			r.refused.Add(1)
 			r.foreign.tell(r.Log, p.From, fmt.Errorf("advertisement of virtual router %d: %w", r.machine.Router, err))
 			continue
 		}
@@ -252,7 +249,6 @@ func (r *Router) listen(on *wire.Protocol) {
 func (r *Router) hear(a arrival) vrrp.Output {
 	now := r.Now()
 	if !sameAddresses(a.Addresses, r.machine.Addresses) {
-		r.refused.Add(1)
 		r.foreign.tell(r.Log, a.from, fmt.Errorf("it says that virtual router %d has the addresses %v, this node has %v: give all nodes the same, in the same order", a.Router, a.Addresses, r.machine.Addresses))
 	}
 	r.neighbours[a.from] = neighbour{a.Priority, now}
@@ -314,7 +310,7 @@ func (r *Router) Remove(context.Context, ...netip.Addr) error {
 }
 
 // Refused counts advertisements that were not obeyed, or do not say what this node says.
-func (r *Router) Refused() int64 { return r.refused.Load() }
+func (r *Router) Refused() int64 { return r.foreign.count() }
 
 // Status tells how things are.
 func (r *Router) Status(ctx context.Context) (s vrrp.Status, err error) {

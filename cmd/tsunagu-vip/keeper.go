@@ -19,6 +19,8 @@ type keeper interface {
 	Handover(ctx context.Context, to netip.Addr) error
 	Remove(ctx context.Context, nodes ...netip.Addr) error
 	Look(ctx context.Context) (control.Status, error)
+	// Refused counts what other hosts said and is not believed.
+	Refused() int64
 }
 
 // byLease is a keeper.

@@ -51,13 +51,14 @@ var (
 	lagNow        = prometheus.NewDesc("tsunagu_vip_lag_seconds", "How late this node's own ticks are.", nil, nil)
 	droppedFrames = prometheus.NewDesc("tsunagu_vip_fence_dropped_total", "Frames for or from the address that the fence held back.", []string{"direction"}, nil)
 	claims        = prometheus.NewDesc("tsunagu_vip_foreign_claims_total", "Seconds in which another host claimed the address while this node had it.", nil, nil)
+	refused       = prometheus.NewDesc("tsunagu_vip_refused_messages_total", "Messages about the address by other hosts that were not believed; the log names them.", nil, nil)
 	serverWorks   = prometheus.NewDesc("tsunagu_vip_server_works", "1 when the proxy would lead to this API server.", []string{"server"}, nil)
 	serverConns   = prometheus.NewDesc("tsunagu_vip_server_connections", "Connections that the proxy leads to this API server.", []string{"server"}, nil)
 )
 
 // Describe is of prometheus.Collector.
 func (n *node) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ownerNow, ownerKnown, turns, epochNow, membersNow, readyNow, ledNow, lagNow, droppedFrames, claims, serverWorks, serverConns} {
+	for _, d := range []*prometheus.Desc{ownerNow, ownerKnown, turns, epochNow, membersNow, readyNow, ledNow, lagNow, droppedFrames, claims, refused, serverWorks, serverConns} {
 		to <- d
 	}
 }
@@ -102,6 +103,7 @@ func (n *node) Collect(to chan<- prometheus.Metric) {
 	count(turns, float64(n.counts.gained.Load()), "owner")
 	count(turns, float64(n.counts.lost.Load()), "other")
 	count(claims, float64(n.segment.Claims()))
+	count(refused, float64(n.agent.Refused()))
 	if in, out, err := n.segment.Dropped(); err == nil {
 		count(droppedFrames, float64(in), "in")
 		count(droppedFrames, float64(out), "out")

@@ -60,6 +60,9 @@ func (w *world) do(n *node, o Output) {
 	n.next = o.Next
 	if o.Send != nil {
 		w.way = append(w.way, packet{*o.Send, n})
+		if len(w.way) > mostOnTheWay {
+			w.t.Fatalf("%v: each packet is answered by more than one", time.Duration(w.now))
+		}
 	}
 }
 
@@ -104,6 +107,9 @@ func (w *world) step() {
 		w.none += time.Millisecond
 	}
 }
+
+// mostOnTheWay is more than three nodes have to say in a millisecond.
+const mostOnTheWay = 50
 
 // grown is a time that goes on, or is over.
 func grown(d time.Duration, on bool) time.Duration {

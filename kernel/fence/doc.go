@@ -9,6 +9,7 @@
 // who decides about the right (vip/lease does).
 //
 // The programs are attached to the device and not to a file descriptor: they
-// stay when the process ends. Start at New, then Fence.Attach and Fence.Allow;
+// stay when the process is killed; one that ends in peace takes them off by
+// Detach. Start at New, then Fence.Attach and Fence.Allow;
 // program.go says what is silent.
 package fence

@@ -148,6 +148,32 @@ func (f *Fence) Attach(ifindex int) error {
 	return nil
 }
 
+// Detach takes this process's fence off an interface, for one that ends in peace when the addresses have left the node: other programs there may have
+// them next. One that another process has attached since stays.
+func (f *Fence) Detach(ifindex int) error {
+	h := findHook()
+	for _, x := range []struct {
+		program *ebpf.Program
+		where   ebpf.AttachType
+	}{{f.in, ebpf.AttachTCXIngress}, {f.out, ebpf.AttachTCXEgress}} {
+		ids, err := attached(h, ifindex, x.where)
+		if err != nil {
+			return err
+		}
+		mine, err := programID(x.program)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(ids, mine) {
+			continue
+		}
+		if err := h.detach(ifindex, x.where, []ebpf.ProgramID{mine}); err != nil && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("take the fence off interface %d: %w", ifindex, err)
+		}
+	}
+	return nil
+}
+
 // Remove takes the fence of this or a former process off an interface. Nothing
 // is guarded there any more.
 func Remove(ifindex int) error {

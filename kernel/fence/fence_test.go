@@ -279,6 +279,23 @@ func TestFenceOutlivesItsProcess(t *testing.T) {
 	must(t, s.node.Do(func() error { return fence.Remove(1 << 20) }))
 }
 
+// A process that ends in peace takes its own fence off, and not that of the next one.
+func TestDetach(t *testing.T) {
+	s := newSegment(t)
+	f := attach(t, s)
+	next := attach(t, s)
+	must(t, s.node.Do(func() error { return f.Detach(s.index) }))
+	if n := s.programs(t); n != 2 {
+		t.Errorf("%d programs on the interface, want the next process's two", n)
+	}
+	s.expect(t, "a former process ends", false)
+	must(t, s.node.Do(func() error { return errors.Join(next.Detach(s.index), next.Detach(s.index), next.Detach(1<<20)) }))
+	if n := s.programs(t); n != 0 {
+		t.Errorf("%d programs are left", n)
+	}
+	s.expect(t, "the process has ended in peace", true)
+}
+
 func (s segment) programs(t *testing.T) (n int) {
 	t.Helper()
 	must(t, s.node.Do(func() error {

@@ -8,6 +8,7 @@ import "testing"
 func TestVMFenceBeforeTCX(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"answers": TestGuardedAddressesAnswerOnlyWhileAllowed, "announces": TestClosedFenceAnnouncesNothing, "process": TestFenceOutlivesItsProcess,
+		"peace": TestDetach,
 	} {
 		t.Run(name, test)
 	}

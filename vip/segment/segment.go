@@ -170,6 +170,11 @@ func (s *Segment) Close() error {
 	s.cancel()
 	<-s.done
 	err := errors.Join(s.fence.Allow(0), s.conn.Apply(link.Delete(Device).Forgiving()))
+	if err == nil { // with the address gone there is nothing to guard, and another program may be told to have it here
+		s.mu.Lock()
+		err = s.fence.Detach(s.nic.Index)
+		s.mu.Unlock()
+	}
 	s.release()
 	return err
 }

@@ -204,9 +204,16 @@ func (s *segment) pings(part, to string, payload int, flags string) (string, boo
 	return out, err == nil
 }
 
+// mustPing bears a packet that a busy machine did not carry within two seconds.
 func (s *segment) mustPing(part, to string) {
 	s.t.Helper()
-	if out, ok := s.pings(part, to, 56, ""); !ok {
+	out, ok := s.pings(part, to, 56, "")
+	for range 2 {
+		if !ok {
+			out, ok = s.pings(part, to, 56, "")
+		}
+	}
+	if !ok {
 		s.t.Errorf("%s does not reach %s: %s", part, to, out)
 	}
 }

@@ -63,9 +63,33 @@ func (a *api) call(ctx context.Context, method, path, contentType string, body [
 	case resp.StatusCode == http.StatusNotFound:
 		return nil, fmt.Errorf("%s %s: %w", method, path, errNotFound)
 	case resp.StatusCode >= 300:
-		return nil, fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, strings.TrimSpace(string(answer[:min(len(answer), 400)])))
+		return nil, fmt.Errorf("%s %s: %w", method, path, refusal{resp.StatusCode, resp.Status + ": " + strings.TrimSpace(string(answer[:min(len(answer), 400)]))})
 	}
 	return answer, nil
+}
+
+// refusal is an answer of the API server that is not the one hoped for.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r refusal) Error() string { return r.text }
+
+// change asks for something that may be asked for twice, and so asks again when the connection was lost or the server was not ready for it:
+// while control planes start, the address moves to whichever is ready, and its connections end.
+func (a *api) change(ctx context.Context, method, path, contentType string, body []byte) error {
+	var final error
+	err := await(ctx, 30*time.Second, func() error {
+		_, err := a.call(ctx, method, path, contentType, body)
+		var r refusal
+		if errors.Is(err, errNotFound) || errors.As(err, &r) && r.status < 500 && r.status != http.StatusTooManyRequests {
+			final = err
+			return nil
+		}
+		return err
+	})
+	return errors.Join(final, err)
 }
 
 func (a *api) get(ctx context.Context, path string, into any) error {
@@ -78,7 +102,7 @@ func (a *api) get(ctx context.Context, path string, into any) error {
 
 // delete of what is absent is success.
 func (a *api) delete(ctx context.Context, path string) error {
-	_, err := a.call(ctx, http.MethodDelete, path, "", nil)
+	err := a.change(ctx, http.MethodDelete, path, "", nil)
 	if errors.Is(err, errNotFound) {
 		return nil
 	}
@@ -90,14 +114,12 @@ func (a *api) merge(ctx context.Context, path string, patch any) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.call(ctx, http.MethodPatch, path, "application/merge-patch+json", b)
-	return err
+	return a.change(ctx, http.MethodPatch, path, "application/merge-patch+json", b)
 }
 
 // apply creates or changes the object at path to be what the YAML says.
 func (a *api) apply(ctx context.Context, path, yaml string) error {
-	_, err := a.call(ctx, http.MethodPatch, path+"?fieldManager=tsunagu-lab&force=true", "application/apply-patch+yaml", []byte(yaml))
-	return err
+	return a.change(ctx, http.MethodPatch, path+"?fieldManager=tsunagu-lab&force=true", "application/apply-patch+yaml", []byte(yaml))
 }
 
 // nodeObject is what the lab reads of a Node.

@@ -125,6 +125,7 @@ VM ?=
 
 .PHONY: test-vm
 test-vm: ## what this machine's kernel lacks: the tests behind the build tag vm, in a virtual machine
+	go test ./attach/reference
 	go run -C tools ./vm -root .. $(VM)
 
 .PHONY: test-lab

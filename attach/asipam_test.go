@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/tsunagu-net/tsunagu/attach/install"
+	"github.com/tsunagu-net/tsunagu/attach/reference"
 	"github.com/tsunagu-net/tsunagu/ipam"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
 )
@@ -34,13 +35,10 @@ func TestAsIPAM(t *testing.T) {
 	}
 }
 
-// referencePlugins is where Debian's containernetworking-plugins are.
-const referencePlugins = "/usr/lib/cni"
-
 // foreign runs a reference plugin on the node, which executes the shim under the name of an IPAM plugin.
 func (s *sandbox) foreign(verb, plugin, ifName, ipamSection, more string) reply {
 	s.Helper()
-	path := filepath.Join(referencePlugins, plugin)
+	path := filepath.Join(reference.Debian, plugin)
 	if _, err := os.Stat(path); err != nil {
 		s.Fatalf("the reference plugin %s is needed (apt-get install containernetworking-plugins): %v", plugin, err)
 	}
@@ -52,7 +50,7 @@ func (s *sandbox) foreign(verb, plugin, ifName, ipamSection, more string) reply 
 		}
 	}
 	env := s.env(verb)
-	env["CNI_IFNAME"], env["CNI_PATH"] = ifName, bin+":"+referencePlugins
+	env["CNI_IFNAME"], env["CNI_PATH"] = ifName, bin+":"+reference.Debian
 	config := fmt.Sprintf(`{"cniVersion":%q,"name":"lan","type":%q,"master":"up1","bridge":"br0","socket":%q,"retrySeconds":3,"ipam":%s%s}`, s.version, plugin, s.socket(), ipamSection, more)
 	cmd := exec.Command("nsenter", "--net="+s.node.ns.Path(), path)
 	for k, v := range env {

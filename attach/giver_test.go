@@ -7,13 +7,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tsunagu-net/tsunagu/attach/reference"
 )
 
 // lend puts a binary on the node under a name that nothing is built in for.
 func (n *node) lend(binary, name string) {
 	n.Helper()
 	n.must(os.MkdirAll(n.dir+"/bin", 0o755))
-	n.must(os.Symlink(filepath.Join(referencePlugins, binary), filepath.Join(n.dir, "bin", name)))
+	n.must(os.Symlink(filepath.Join(reference.Debian, binary), filepath.Join(n.dir, "bin", name)))
 }
 
 // script puts an ipam plugin on the node that does for ADD what the text says, and writes down every verb.

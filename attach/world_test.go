@@ -24,6 +24,7 @@ import (
 	"github.com/tsunagu-net/tsunagu/attach/dhcp"
 	"github.com/tsunagu-net/tsunagu/attach/hostport"
 	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/attach/reference"
 	"github.com/tsunagu-net/tsunagu/ipam"
 	"github.com/tsunagu-net/tsunagu/ipam/iptest"
 	"github.com/tsunagu-net/tsunagu/kernel/clock"
@@ -418,7 +419,7 @@ func (n *node) boot() {
 		Primary: n.own, Files: []string{n.dir + "/net.d"},
 		Devices:   given{},
 		Chained:   &chained.Runner{Node: n.ns},
-		Delegates: delegate.New(delegate.Options{Dirs: []string{n.dir + "/bin", referencePlugins}, Node: n.ns, Patience: 4 * time.Second}),
+		Delegates: delegate.New(delegate.Options{Dirs: []string{n.dir + "/bin", reference.Debian}, Node: n.ns, Patience: 4 * time.Second}),
 		Pods:      n.cluster, Definitions: n.cluster, Pools: n.cluster, PodNetwork: testNetwork{[]string{"10.244.1.0/24", "fd00:244:0:1::/64"}},
 		Addresses: n.allocator, Claims: n.cluster, Wirer: n.wirer, Ports: n.ports, Events: n.cluster, Statuses: n.cluster, Meter: n.meter, Log: log,
 		Wishes:  n.cluster,

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/tsunagu-net/tsunagu/attach/reference"
 )
 
 var update = goflag.Bool("update", false, "write docs/compatibility.md instead of comparing")
@@ -72,7 +74,7 @@ func (r compatRow) against() string {
 	case r.Want != "works":
 		return "its words, and that nothing is left"
 	case r.newer:
-		return "CNI plugins 1.9.1, where TSUNAGU_CNI_PLUGINS names them"
+		return "CNI plugins " + reference.Version + ", object by object"
 	}
-	return "CNI plugins 1.1.1, object by object"
+	return "CNI plugins 1.1.1 and " + reference.Version + ", object by object"
 }

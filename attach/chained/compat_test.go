@@ -3,12 +3,12 @@ package chained
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/tsunagu-net/tsunagu/attach/kind"
+	"github.com/tsunagu-net/tsunagu/attach/reference"
 )
 
 // compatRow is one option of a reference plugin and what comes of it here.
@@ -69,11 +69,11 @@ func (r compatRow) run(t *testing.T) {
 		if r.restores {
 			r.compare(t, "before ADD and after DEL", gone, before)
 		}
-		if binary := r.binary(); binary != "" {
-			there, left := r.byReference(newWorld(t, r.addresses...), binary)
-			r.compare(t, "after ADD", here, there)
+		for _, plugin := range r.references(t) {
+			there, left := r.byReference(newWorld(t, r.addresses...), plugin)
+			r.compare(t, "after ADD by "+plugin, here, there)
 			if !r.restores {
-				r.compare(t, "after DEL", gone, left)
+				r.compare(t, "after DEL by "+plugin, gone, left)
 			}
 		}
 	default:
@@ -141,16 +141,17 @@ func (r compatRow) carriedOut(w *world, spec Spec) (clean, here, gone []string) 
 	return clean, here, gone
 }
 
-// binary is the plugin that knows the option; "" for none. TSUNAGU_CNI_PLUGINS is a directory with the newest ones.
-func (r compatRow) binary() string {
-	dir := os.Getenv("TSUNAGU_CNI_PLUGINS")
-	if dir == "" {
-		if r.newer {
-			return ""
-		}
-		dir = "/usr/lib/cni"
+// references are the plugins that know the option, of each version.
+func (r compatRow) references(t *testing.T) (plugins []string) {
+	t.Helper()
+	newest, err := reference.Newest()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return filepath.Join(dir, r.Plugin)
+	if !r.newer {
+		plugins = append(plugins, filepath.Join(reference.Debian, r.Plugin))
+	}
+	return append(plugins, filepath.Join(newest, r.Plugin))
 }
 
 // byReference has the plugin do it and take it away.
@@ -171,11 +172,11 @@ func (r compatRow) byReference(w *world, binary string) (there, left []string) {
 }
 
 // compare tells every object that is not the same, unless it is another's on purpose.
-func (r compatRow) compare(t *testing.T, when string, own, reference []string) {
+func (r compatRow) compare(t *testing.T, when string, own, theirs []string) {
 	t.Helper()
 	var left []string
 next:
-	for _, line := range differences(own, reference) {
+	for _, line := range differences(own, theirs) {
 		for _, part := range r.differs {
 			if strings.Contains(line, part) {
 				continue next

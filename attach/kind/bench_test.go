@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tsunagu-net/tsunagu/attach/reference"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
 )
 
@@ -59,7 +60,7 @@ func BenchmarkWire(b *testing.B) {
 // BenchmarkReferencePlugins does the same with ptp, macvlan and macvlan of containernetworking-plugins executed in turn, with host-local
 // addresses.
 func BenchmarkReferencePlugins(b *testing.B) {
-	const dir = "/usr/lib/cni"
+	const dir = reference.Debian
 	if _, err := os.Stat(filepath.Join(dir, "ptp")); err != nil {
 		b.Fatal("the benchmark compares with the reference plugins: install containernetworking-plugins")
 	}

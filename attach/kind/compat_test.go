@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tsunagu-net/tsunagu/attach/reference"
 	"github.com/tsunagu-net/tsunagu/kernel/link"
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
 )
@@ -278,8 +279,8 @@ func compat(t *testing.T, whole bool) {
 				return
 			}
 			own := row.carriedOut(w)
-			if plugin := row.reference(); plugin != "" {
-				row.compare(t, own, row.byReference(newWorld(t), plugin))
+			for _, plugin := range row.references(t) {
+				row.compare(t, plugin, own, row.byReference(newWorld(t), plugin))
 			}
 		})
 	}
@@ -380,22 +381,23 @@ func (a *Attachment) askedMAC() net.HardwareAddr {
 	return mac
 }
 
-// reference is the plugin that knows the option; "" for none. TSUNAGU_CNI_PLUGINS is a directory with the newest ones.
-func (r compatRow) reference() string {
+// references are the plugins that know the option, of each version; none for what no plugin here can do.
+func (r compatRow) references(t *testing.T) (plugins []string) {
+	t.Helper()
 	if r.driver != "" {
-		return "" // no card here; what it is told is compared with the documentation in TestSRIOV
+		return nil // no card here; what it is told is compared with the documentation in TestSRIOV
 	}
 	if r.ovs {
-		return "" // ovs-cni is in no distribution; the ports are compared with its documentation in TestOVS
+		return nil // ovs-cni is in no distribution; the ports are compared with its documentation in TestOVS
 	}
-	dir := os.Getenv("TSUNAGU_CNI_PLUGINS")
-	if dir == "" {
-		if r.newer {
-			return ""
-		}
-		dir = "/usr/lib/cni"
+	newest, err := reference.Newest()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return filepath.Join(dir, r.Plugin)
+	if !r.newer {
+		plugins = append(plugins, filepath.Join(reference.Debian, r.Plugin))
+	}
+	return append(plugins, filepath.Join(newest, r.Plugin))
 }
 
 // byReference has the plugin do it, and returns the portrait.
@@ -441,10 +443,10 @@ func (r compatRow) byReference(w *world, plugin string) []string {
 }
 
 // compare tells every object that is not the same, unless it is another's on purpose.
-func (r compatRow) compare(t *testing.T, own, reference []string) {
+func (r compatRow) compare(t *testing.T, plugin string, own, theirs []string) {
 	t.Helper()
 	meant := func(line string) bool {
-		if os.Getenv("TSUNAGU_CNI_PLUGINS") == "" && strings.Contains(line, "/ndisc_notify") {
+		if filepath.Dir(plugin) == reference.Debian && strings.Contains(line, "/ndisc_notify") {
 			return true // the plugins of Debian do not know it yet
 		}
 		for start := range r.differs {
@@ -455,17 +457,17 @@ func (r compatRow) compare(t *testing.T, own, reference []string) {
 		return false
 	}
 	var differ []string
-	for _, line := range reference {
+	for _, line := range theirs {
 		if !slices.Contains(own, line) && !meant(line) {
 			differ = append(differ, "reference: "+line)
 		}
 	}
 	for _, line := range own {
-		if !slices.Contains(reference, line) && !meant(line) {
+		if !slices.Contains(theirs, line) && !meant(line) {
 			differ = append(differ, "here:      "+line)
 		}
 	}
 	if len(differ) > 0 {
-		t.Error(fmt.Sprintf("%d objects differ:\n", len(differ)) + strings.Join(differ, "\n"))
+		t.Errorf("%d objects differ from %s:\n%s", len(differ), plugin, strings.Join(differ, "\n"))
 	}
 }

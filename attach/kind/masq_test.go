@@ -42,9 +42,9 @@ func TestMasqueradeAsTheReferencePlugin(t *testing.T) {
 		t.Errorf("to hide: %v", wired[0].Masquerade)
 	}
 	got := sources(own, pod)
-	reference := newWorld(t)
-	row.byReference(reference, row.reference())
-	if want := sources(reference, reference.lastPod); got != want || got != [2]string{"192.168.10.1", "10.7.0.2"} {
+	theirs := newWorld(t)
+	row.byReference(theirs, row.references(t)[0])
+	if want := sources(theirs, theirs.lastPod); got != want || got != [2]string{"192.168.10.1", "10.7.0.2"} {
 		t.Errorf("seen outside and in the subnet as %v, by the reference plugin as %v", got, want)
 	}
 }

@@ -18,6 +18,8 @@ for d in proc sys dev; do $b mount -o move /$d /root/$d; done
 cd /root
 $b mount -t tmpfs tmpfs run
 $b mkdir -p dev/pts dev/shm run/netns run/lock
+$b ln -s /proc/self/fd dev/fd
+for n in 0:stdin 1:stdout 2:stderr; do $b ln -s /proc/self/fd/${n%:*} dev/${n#*:}; done
 $b mount -t devpts devpts dev/pts
 $b mount -t tmpfs tmpfs dev/shm
 $b mount -t bpf bpf sys/fs/bpf

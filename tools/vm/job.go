@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -17,14 +18,18 @@ var testModules = []string{
 }
 
 // preamble makes the machine a place where a test of this machine feels at
-// home: the same PATH, a loopback that is up, addresses without delay.
+// home: the same PATH and cache, a loopback that is up, addresses without delay.
 func preamble() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = "/root/.cache"
+	}
 	return fmt.Sprintf(`stty -F /dev/ttyS1 raw -echo 2>/dev/null
-export PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TMPDIR=/tmp TSUNAGU_VM=1 LANG=C.UTF-8
+export PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TMPDIR=/tmp XDG_CACHE_HOME=%s TSUNAGU_VM=1 LANG=C.UTF-8
 modprobe -a %s
 ip link set lo up
 sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 net.bridge.bridge-nf-call-arptables=0
-`, strings.Join(testModules, " "))
+`, quote(cache), strings.Join(testModules, " "))
 }
 
 const epilogue = "echo '" + ended + "'\nsync\nsleep 0.2\nbusybox poweroff -f\n"

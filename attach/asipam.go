@@ -229,7 +229,10 @@ func ipamResult(version string, grants []ipam.Grant, dns ipam.DNS) ([]byte, erro
 		}
 		r.IPs = append(r.IPs, ip)
 		for _, route := range g.Routes {
-			to := &types.Route{Dst: ipNet(route.Dst.Masked())}
+			to := &types.Route{Dst: ipNet(route.Dst.Masked()), MTU: route.MTU, AdvMSS: route.AdvMSS, Priority: route.Priority, Scope: route.Scope}
+			if route.Table != 0 {
+				to.Table = &route.Table
+			}
 			if route.Gateway.IsValid() {
 				to.GW = route.Gateway.AsSlice()
 			}

@@ -1,12 +1,10 @@
 package attach
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -52,14 +50,7 @@ func (s *sandbox) foreign(verb, plugin, ifName, ipamSection, more string) reply 
 	env := s.env(verb)
 	env["CNI_IFNAME"], env["CNI_PATH"] = ifName, bin+":"+reference.Debian
 	config := fmt.Sprintf(`{"cniVersion":%q,"name":"lan","type":%q,"master":"up1","bridge":"br0","socket":%q,"retrySeconds":3,"ipam":%s%s}`, s.version, plugin, s.socket(), ipamSection, more)
-	cmd := exec.Command("nsenter", "--net="+s.node.ns.Path(), path)
-	for k, v := range env {
-		cmd.Env = append(cmd.Env, k+"="+v)
-	}
-	var out bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(config), &out, os.Stderr
-	_ = cmd.Run()
-	return reply{cmd.ProcessState.ExitCode(), out.String(), 0}
+	return s.plugin(path, env, config)
 }
 
 func (s *sandbox) foreignAdd(plugin, ifName, section, more string) (addresses []string) {

@@ -36,6 +36,8 @@ type Network struct {
 	// definition says so.
 	IPAM            ipam.Config
 	PerNodeByChoice bool
+	// IPs are addresses that the configuration or the Pod's cni-args ask for (args.cni.ips).
+	IPs []RequestedIP
 }
 
 // pluginConfig is the part of a plugin's configuration that this room reads (CNI spec 1.1.0 section 1).
@@ -43,7 +45,12 @@ type pluginConfig struct {
 	Type string          `json:"type"`
 	IPAM json.RawMessage `json:"ipam"`
 	DNS  ipam.DNS        `json:"dns"`
-	raw  json.RawMessage
+	Args struct {
+		CNI struct {
+			IPs json.RawMessage `json:"ips"`
+		} `json:"cni"`
+	} `json:"args"`
+	raw json.RawMessage
 }
 
 // ParseDefinition reads a definition's configuration: one plugin, or a list. A missing name or cniVersion does not matter. Errors are
@@ -67,6 +74,9 @@ func parseDefinition(d Definition, asked delegate.Asked) (Network, error) {
 		if len(asked.Keys)+len(asked.CNIArgs) > 0 {
 			if p.raw, err = delegate.Ask(p.raw, asked); err != nil {
 				return n, badConfig(d, err.Error())
+			}
+			if ips, ok := asked.CNIArgs["ips"]; ok {
+				p.Args.CNI.IPs = ips
 			}
 		}
 		where := fmt.Sprintf("network-attachment-definition %s", d)
@@ -188,10 +198,22 @@ func (n *Network) first(p pluginConfig, binaries bool) (err error) {
 	if n.IPAM, err = ipam.ParseConfig(p.IPAM); ipam.ReasonOf(err) == ipam.UnknownType {
 		n.Giver, err = giverOf(p)
 	}
+	if err == nil && n.Giver == nil && len(p.Args.CNI.IPs) > 0 {
+		n.IPs, err = argumentIPs(p.Args.CNI.IPs)
+	}
 	if !p.DNS.Empty() { // it comes before that of the addresses, as with the plugins
 		n.IPAM.DNS, n.IPAM.ResolvConf = p.DNS, ""
 	}
 	return err
+}
+
+// argumentIPs reads args.cni.ips (CNI conventions, "ips").
+func argumentIPs(raw json.RawMessage) ([]RequestedIP, error) {
+	var texts []string
+	if err := json.Unmarshal(raw, &texts); err != nil {
+		return nil, refusef(ReasonBadAddress, `write a list such as ["192.168.10.5/24"]`, "args.cni.ips must be a list of addresses, not %s", abbreviate(string(raw)))
+	}
+	return ipamRequest{ips: texts}.asked()
 }
 
 // giverOf is the plugin that an ipam section names.

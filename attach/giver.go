@@ -81,7 +81,12 @@ func (p planned) given(r *types100.Result) ([]ipam.Grant, error) {
 		if of < 0 {
 			return nil, bad("routes[%d]: %s, and there is no address of that family", i, dst)
 		}
-		to := ipam.Route{Dst: dst.Masked(), Gateway: grants[of].Gateway}
+		to := ipam.Route{Dst: dst.Masked(),
+			RouteTuning: ipam.RouteTuning{MTU: route.MTU, AdvMSS: route.AdvMSS, Priority: route.Priority, Scope: route.Scope}}
+		if route.Table != nil {
+			to.Table = *route.Table
+		}
+		to = to.Via(grants[of].Gateway)
 		if gw, ok := netip.AddrFromSlice(route.GW); ok {
 			to.Gateway = gw.Unmap()
 		}

@@ -160,7 +160,7 @@ func TestVerbsOfAnIPAMPlugin(t *testing.T) {
 	n.server.planner.clusterNetwork = "default/lan"
 	s.version = "1.1.0"
 	s.ok("STATUS")
-	s.gc()
+	s.gc("")
 	if said := n.said("their-ipam"); said != "ADD net1; CHECK net1; STATUS; DEL net1" {
 		t.Errorf("it was called: %s", said)
 	}

@@ -19,7 +19,7 @@ func layout(use dhcp.Use, leases []dhcp.Lease, taken []netip.Prefix) (to kind.La
 			routes = append(routes, ipam.Route{Dst: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: l.Gateway})
 		}
 		if use.Default {
-			if routes, err = leaveBy(routes, use.Gateways, l.Address.Addr()); err != nil {
+			if routes, err = leaveBy(routes, use, l.Address.Addr()); err != nil {
 				return to, dns, err
 			}
 		}
@@ -47,19 +47,19 @@ func layout(use dhcp.Use, leases []dhcp.Lease, taken []netip.Prefix) (to kind.La
 }
 
 // leaveBy puts the default route that the Pod's annotation names in place of the server's.
-func leaveBy(routes []ipam.Route, gateways []netip.Addr, of netip.Addr) ([]ipam.Route, error) {
+func leaveBy(routes []ipam.Route, use dhcp.Use, of netip.Addr) ([]ipam.Route, error) {
 	everywhere := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	if of.Is6() {
 		everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 	}
-	for _, gw := range gateways {
+	for _, gw := range use.Gateways {
 		if gw.Is4() == of.Is4() {
 			routes = slices.DeleteFunc(routes, func(r ipam.Route) bool { return r.Dst.Bits() == 0 })
 			return append(routes, ipam.Route{Dst: everywhere, Gateway: gw}), nil
 		}
 	}
 	has := slices.ContainsFunc(routes, func(r ipam.Route) bool { return r.Dst.Bits() == 0 })
-	if of.Is4() && len(gateways) == 0 && !has { // routers speak for themselves in IPv6 (RFC 4861)
+	if use.Needed && of.Is4() && len(use.Gateways) == 0 && !has { // routers speak for themselves in IPv6 (RFC 4861)
 		return nil, refusef(ReasonBadDefaultRoute, "name it in default-route, or let the DHCP server send a router (option 3)",
 			"default-route is asked for without a gateway, and the DHCP server sends none")
 	}

@@ -103,7 +103,7 @@ func (p planned) ask(record Record, w kind.Wired, pod Pod) dhcp.Ask {
 		NetNS: record.NetNS, NetNSID: record.NetNSID, Index: w.IfIndex, MAC: mac, Network: p.net.Ref,
 		ClientID: dhcp.ClientID(p.leaseOwner(record, pod), p.net.Name, w.IfName),
 		V4:       c.V4, V6: c.V6, Request: c.Request,
-		Use: dhcp.Use{Default: p.sel.WantsDefault, Gateways: p.sel.DefaultRoute, Metric: c.Metric, MTU: p.net.MTU == 0},
+		Use: dhcp.Use{Default: p.sel.WantsDefault, Needed: p.sel.WantsDefault && p.sel.Index > 0, Gateways: p.sel.DefaultRoute, Metric: c.Metric, MTU: p.net.MTU == 0},
 	}
 	for _, ip := range p.sel.IPs {
 		a.Wishes = append(a.Wishes, ip.Addr)

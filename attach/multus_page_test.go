@@ -34,9 +34,14 @@ func TestMultusContract(t *testing.T) {
 				n.must(os.MkdirAll(n.dir+"/net.d", 0o755))
 				n.must(os.WriteFile(n.dir+"/net.d/10-net.conf", []byte(r.File), 0o600))
 			}
-			if r.Eth0 {
-				n.must(n.conn.Apply(link.NewVeth(link.End{Name: "eth0"}, link.End{Name: "eth0wire"})))
+			if r.DHCP {
+				n.dnsmasq()
 			}
+			if r.Uplink != "" {
+				down, index := false, n.index("up1")
+				n.must(n.conn.Apply(link.Set(link.Change{Device: "up1", Index: index, Up: &down}), link.Set(link.Change{Device: "up1", Index: index, Name: r.Uplink}), link.Up(r.Uplink, index)))
+			}
+			n.server.planner.everyPod = r.Every
 			s := n.pod("web", r.Annotation)
 			s.pod.DefaultNetwork = r.Default
 			n.pods[s.pod.String()] = s.pod
@@ -60,6 +65,9 @@ func TestMultusContract(t *testing.T) {
 					return
 				}
 			}
+			if r.Status {
+				s.ok("STATUS")
+			}
 			s.add()
 			var status bytes.Buffer
 			n.must(json.Compact(&status, []byte(n.status(t, "default/web"))))
@@ -70,8 +78,11 @@ func TestMultusContract(t *testing.T) {
 			if r.Forgotten {
 				delete(n.definitions, namespace+"/net")
 			}
+			if r.Kept {
+				s.gc(fmt.Sprintf(`{"containerID":%q,"ifname":"eth0"}`, s.id))
+			}
 			if r.GC {
-				s.gc()
+				s.gc("")
 			}
 			s.ok("DEL")
 			if r.Told != "" {
@@ -82,10 +93,10 @@ func TestMultusContract(t *testing.T) {
 	}
 }
 
-// gc has the runtime say that it has no sandbox at all.
-func (s *sandbox) gc() {
+// gc has the runtime say which attachments it has.
+func (s *sandbox) gc(valid string) {
 	s.Helper()
-	config := fmt.Sprintf(`{"cniVersion":"1.1.0","name":"tsunagu","type":"tsunagu-cni","socket":%q,"cni.dev/valid-attachments":[]}`, s.socket())
+	config := fmt.Sprintf(`{"cniVersion":"1.1.0","name":"tsunagu","type":"tsunagu-cni","socket":%q,"cni.dev/valid-attachments":[%s]}`, s.socket(), valid)
 	if r := callShim(s, map[string]string{"CNI_COMMAND": "GC", "CNI_PATH": "/opt/cni/bin"}, config); r.code != 0 {
 		s.Fatalf("GC: %s", r.output)
 	}
@@ -104,8 +115,15 @@ func (n *node) wasTold(words string) {
 
 // The page is made of the rows that the test runs, so it cannot say something else.
 func TestCompatibilityPage(t *testing.T) {
+	writePage(t, "multus", multusTable())
+	writePage(t, "ipam", ipamTable())
+}
+
+// writePage compares a part of the page with what the tests say, or writes it.
+func writePage(t *testing.T, part, table string) {
+	t.Helper()
 	const path = "../docs/compatibility.md"
-	const begin, end = "<!-- multus: made by go test ./attach -run TestCompatibilityPage -update -->\n", "<!-- end of multus -->"
+	begin, end := "<!-- "+part+": made by go test ./attach -run TestCompatibilityPage -update -->\n", "<!-- end of "+part+" -->"
 	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -113,9 +131,9 @@ func TestCompatibilityPage(t *testing.T) {
 	before, rest, ok := strings.Cut(string(page), begin)
 	_, after, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		t.Fatalf("%s has no place for the Multus contract", path)
+		t.Fatalf("%s has no place for the part %q", path, part)
 	}
-	want := before + begin + multusTable() + end + after
+	want := before + begin + table + end + after
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -136,6 +154,9 @@ func (r multusRow) asked() string {
 		}
 	}
 	add("", r.Annotation)
+	add("--default-networks=", strings.Join(r.Every.Networks, ","))
+	add("--default-network-namespace=", r.Every.Namespace)
+	add("--system-namespaces=", strings.Join(r.Every.Except, ","))
 	add("default-network ", r.Default)
 	add("resourceName ", r.Resource)
 	add("devices ", strings.Join(r.Devices, ","))

@@ -21,11 +21,15 @@ type multusRow struct {
 	Isolation bool
 	Global    []string
 	Cluster   string
-	// Forgotten deletes the definition before DEL; GC has the runtime forget the Pod instead of DEL.
-	Forgotten, GC bool
-	// Needs is a module without which the kernel refuses the row. Eth0 gives the node an uplink of that name.
-	Needs string
-	Eth0  bool
+	// Every are the networks of every Pod. Status asks STATUS before the ADD.
+	Every  EveryPod
+	Status bool
+	// Forgotten deletes the definition before DEL; GC has the runtime forget the Pod instead of DEL, and Kept has it say before that the
+	// Pod is there.
+	Forgotten, GC, Kept bool
+	// Needs is a module without which the kernel refuses the row. Uplink is the name of the node's interface, and DHCP has a server behind it.
+	Needs, Uplink string
+	DHCP          bool
 }
 
 const (
@@ -98,6 +102,11 @@ var multusRows = []multusRow{
 	{Part: "who may use what", Option: "default-network (missing)", Annotation: ``, Default: "nett", Namespace: "kube-system", Config: multusLan, Want: "cannot find a network-attachment-definition (nett)"},
 	{Part: "who may use what", Option: "clusterNetwork", Annotation: ``, Cluster: "kube-system/net", Namespace: "kube-system", Config: multusLan, Shows: "eth0:[10.9.0.2/24]"},
 	{Part: "who may use what", Option: "clusterNetwork and default-network", Annotation: ``, Cluster: "kube-system/other", Default: "net", Namespace: "kube-system", Config: multusLan, Shows: "eth0:[10.9.0.2/24]"},
+	{Part: "who may use what", Option: "defaultNetworks", Annotation: ``, Every: EveryPod{Networks: []string{"net"}, Namespace: "default"}, Config: multusLan, Shows: "net1:[10.9.0.2/24]"},
+	{Part: "who may use what", Option: "defaultNetworks and a network of the Pod's", Annotation: `net@lan0`, Every: EveryPod{Networks: []string{"net"}, Namespace: "default"}, Config: multusLan, Shows: "lan0:[10.9.0.3/24] net1:[10.9.0.2/24]"},
+	{Part: "who may use what", Option: "defaultNetworks (of multusNamespace)", Annotation: ``, Every: EveryPod{Networks: []string{"net"}, Namespace: "infra"}, Namespace: "infra", Config: multusLan, Shows: `"name":"infra/net"`},
+	{Part: "who may use what", Option: "systemNamespaces", Annotation: ``, Every: EveryPod{Networks: []string{"net"}, Namespace: "default", Except: []string{"default"}}, Config: multusLan, Shows: "map[eth0:[10.244.1.2/32 fd00:244:0:1::2/128]]"},
+	{Part: "who may use what", Option: "defaultNetworks (no such network)", Annotation: ``, Every: EveryPod{Networks: []string{"nett"}, Namespace: "default"}, Config: multusLan, Want: "nett"},
 
 	{Part: "verbs of plugins", Option: "CHECK", Annotation: `net`, Config: multusCapable(""), Told: "CHECK net1"},
 	{Part: "verbs of plugins", Option: "disableCheck", Annotation: `net`, Config: `{"cniVersion":"1.0.0","name":"net","disableCheck":true,"plugins":[{"type":"tstplug-next","dir":"DIR"}]}`, Told: "ADD net1; DEL net1"},
@@ -105,7 +114,15 @@ var multusRows = []multusRow{
 	{Part: "verbs of plugins", Option: "DEL, the definition is deleted", Annotation: `net`, Config: multusCapable(""), Forgotten: true, Told: "ADD net1; CHECK net1; DEL net1"},
 	{Part: "verbs of plugins", Option: "prevResult (cached) of CHECK and DEL", Annotation: `net`, Config: multusCapable(""), Forgotten: true, Told: `"prevResult":{"cniVersion":"1.0.0"`},
 	{Part: "verbs of plugins", Option: "GC, the runtime has forgotten the Pod", Annotation: `net`, Config: `{"cniVersion":"1.1.0","name":"net","plugins":[{"type":"tstplug-next","dir":"DIR"}]}`, GC: true, Told: "ADD net1; CHECK net1; DEL net1"},
+	{Part: "verbs of plugins", Option: "GC, the Pod is there", Annotation: `net`, Config: `{"cniVersion":"1.1.0","name":"net","plugins":[{"type":"tstplug-next","dir":"DIR"}]}`, Kept: true, Told: "ADD net1; CHECK net1; GC; DEL net1"},
+	{Part: "verbs of plugins", Option: "GC, version without it", Annotation: `net`, Config: `{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"tstplug-next","dir":"DIR"}]}`, Kept: true, Told: "ADD net1; CHECK net1; DEL net1"},
+	{Part: "verbs of plugins", Option: "disableGC", Annotation: `net`, Config: `{"cniVersion":"1.1.0","name":"net","disableGC":true,"plugins":[{"type":"tstplug-next","dir":"DIR"}]}`, Kept: true, Told: "ADD net1; CHECK net1; DEL net1"},
+	{Part: "verbs of plugins", Option: "disableGC, the runtime has forgotten the Pod", Annotation: `net`, Config: `{"cniVersion":"1.1.0","name":"net","disableGC":true,"plugins":[{"type":"tstplug-next","dir":"DIR"}]}`, GC: true, Told: "ADD net1; CHECK net1; DEL net1"},
+	{Part: "verbs of plugins", Option: "STATUS of the network of all Pods", Annotation: ``, Cluster: "kube-system/net", Namespace: "kube-system", Config: `{"cniVersion":"1.1.0","name":"net","plugins":[{"type":"macvlan","master":"up1"},{"type":"tstplug-next","dir":"DIR"}]}`, Status: true, Told: "STATUS; ADD eth0; CHECK eth0; DEL eth0"},
+	{Part: "verbs of plugins", Option: "STATUS (of another network)", Annotation: `net`, Config: `{"cniVersion":"1.1.0","name":"net","plugins":[{"type":"tstplug-next","dir":"DIR"}]}`, Status: true, Told: "ADD net1; CHECK net1; DEL net1"},
 
+	{Part: "versions", Option: "unknown", Annotation: `net`, Config: multusOf("2.0.0"), Want: "2.0.0"},
+	{Part: "versions", Option: "unknown, nothing but built-in plugins", Annotation: `net`, Config: strings.Replace(multusLan, "1.0.0", "2.0.0", 1), Shows: "net1:[10.9.0.2/24]"},
 	{Part: "versions", Option: "0.1.0", Annotation: `net`, Config: multusOf("0.1.0"), Told: `"cniVersion":"0.1.0"`},
 	{Part: "versions", Option: "0.2.0", Annotation: `net`, Config: multusOf("0.2.0"), Told: `"cniVersion":"0.2.0"`},
 	{Part: "versions", Option: "0.3.0", Annotation: `net`, Config: multusOf("0.3.0"), Told: `"cniVersion":"0.3.0"`},
@@ -134,8 +151,8 @@ var multusRows = []multusRow{
 	// the name to others is put into a bridge.
 	{Part: "examples of the documentation", Option: "bridge", Annotation: `net`, Config: `{"cniVersion":"0.3.1","name":"mynet","type":"bridge","bridge":"mynet0","isDefaultGateway":true,"forceAddress":false,"ipMasq":true,"hairpinMode":true,"ipam":{"type":"host-local","subnet":"10.10.0.0/16"}}`, Shows: "net1:[10.10.0.2/16]"},
 	{Part: "examples of the documentation", Option: "bridge, L2 only", Annotation: `net`, Config: `{"cniVersion":"0.3.1","name":"mynet","type":"bridge","bridge":"mynet0","ipam":{}}`, Shows: "net1:[]"},
-	{Part: "examples of the documentation", Option: "ipvlan", Annotation: `net`, Config: `{"name":"mynet","type":"ipvlan","master":"eth0","linkInContainer":false,"ipam":{"type":"host-local","subnet":"10.1.2.0/24"}}`, Shows: "net1:[10.1.2.2/24]", Needs: "ipvlan", Eth0: true},
-	{Part: "examples of the documentation", Option: "vlan", Annotation: `net`, Config: `{"name":"mynet","cniVersion":"0.3.1","type":"vlan","master":"eth0","mtu":1500,"vlanId":5,"linkInContainer":false,"ipam":{"type":"host-local","subnet":"10.1.1.0/24"},"dns":{"nameservers":["10.1.1.1","8.8.8.8"]}}`, Shows: "net1:[10.1.1.2/24]", Needs: "8021q", Eth0: true},
+	{Part: "examples of the documentation", Option: "ipvlan", Annotation: `net`, Config: `{"name":"mynet","type":"ipvlan","master":"eth0","linkInContainer":false,"ipam":{"type":"host-local","subnet":"10.1.2.0/24"}}`, Shows: "net1:[10.1.2.2/24]", Needs: "ipvlan", Uplink: "eth0"},
+	{Part: "examples of the documentation", Option: "vlan", Annotation: `net`, Config: `{"name":"mynet","cniVersion":"0.3.1","type":"vlan","master":"eth0","mtu":1500,"vlanId":5,"linkInContainer":false,"ipam":{"type":"host-local","subnet":"10.1.1.0/24"},"dns":{"nameservers":["10.1.1.1","8.8.8.8"]}}`, Shows: "net1:[10.1.1.2/24]", Needs: "8021q", Uplink: "eth0"},
 	{Part: "examples of the documentation", Option: "ptp", Annotation: `net`, Config: `{"name":"mynet","type":"ptp","ipam":{"type":"host-local","subnet":"10.1.1.0/24"},"dns":{"nameservers":["10.1.1.1","8.8.8.8"]}}`, Shows: `"nameservers":["10.1.1.1","8.8.8.8"]`},
 	{Part: "examples of the documentation", Option: "tuning, sysctls", Annotation: `net`, Config: `{"cniVersion":"0.3.1","name":"net","plugins":[{"type":"macvlan","master":"up1"},{"name":"mytuning","type":"tuning","sysctl":{"net.core.somaxconn":"500","net.ipv4.conf.IFNAME.arp_filter":"1"}}]}`, Shows: "net1:[]"},
 	{Part: "examples of the documentation", Option: "tuning, attributes", Annotation: `net`, Config: `{"cniVersion":"0.3.1","name":"net","plugins":[{"type":"macvlan","master":"up1"},{"name":"mytuning","type":"tuning","mac":"c2:b0:57:49:47:f1","mtu":1454,"promisc":true,"allmulti":true}]}`, Shows: `"mac":"c2:b0:57:49:47:f1"`},
@@ -146,7 +163,14 @@ var multusRows = []multusRow{
 	{Part: "examples of the documentation", Option: "tap (its type says vlan)", Annotation: `net`, Config: `{"name":"mynet","cniVersion":"0.3.1","type":"vlan","mac":"00:11:22:33:44:55","mtu":1500,"selinuxcontext":"system_u:system_r:container_t:s0","multiQueue":true,"owner":0,"group":0}`, Want: `"master" field is required`},
 	{Part: "examples of the documentation", Option: "host-local, two addresses", Annotation: `net`, Config: `{"type":"bridge","ipam":{"type":"host-local","ranges":[[{"subnet":"10.10.0.0/16","rangeStart":"10.10.1.20","rangeEnd":"10.10.3.50","gateway":"10.10.0.254"},{"subnet":"172.16.5.0/24"}],[{"subnet":"3ffe:ffff:0:01ff::/64","rangeStart":"3ffe:ffff:0:01ff::0010","rangeEnd":"3ffe:ffff:0:01ff::0020"}]],"routes":[{"dst":"0.0.0.0/0"},{"dst":"192.168.0.0/16","gw":"10.10.5.1"},{"dst":"3ffe:ffff:0:01ff::1/64"}],"dataDir":"/run/my-orchestrator/container-ipam-state"}}`, Shows: "net1:[10.10.1.20/16 3ffe:ffff:0:1ff::10/64]"},
 	{Part: "examples of the documentation", Option: "host-local, older form", Annotation: `net`, Config: `{"type":"bridge","ipam":{"type":"host-local","subnet":"3ffe:ffff:0:01ff::/64","rangeStart":"3ffe:ffff:0:01ff::0010","rangeEnd":"3ffe:ffff:0:01ff::0020","routes":[{"dst":"3ffe:ffff:0:01ff::1/64"}],"resolvConf":"/etc/resolv.conf"}}`, Shows: "net1:[3ffe:ffff:0:1ff::10/64]"},
-	{Part: "examples of the documentation", Option: "Multus, quick start", Annotation: `net`, Config: `{"cniVersion":"0.3.0","type":"macvlan","master":"eth0","mode":"bridge","ipam":{"type":"host-local","subnet":"192.168.1.0/24","rangeStart":"192.168.1.200","rangeEnd":"192.168.1.216","routes":[{"dst":"0.0.0.0/0"}],"gateway":"192.168.1.1"}}`, Shows: "net1:[192.168.1.200/24]", Eth0: true},
+	{Part: "examples of the documentation", Option: "macvlan", Annotation: `net`, Config: `{"name":"mynet","type":"macvlan","master":"eth0","linkInContainer":false,"ipam":{"type":"dhcp"}}`, Shows: "net1:[10.20.0.", Uplink: "eth0", DHCP: true},
+	{Part: "examples of the documentation", Option: "dhcp", Annotation: `net`, Config: `{"type":"macvlan","master":"up1","ipam":{"type":"dhcp","daemonSocketPath":"/run/cni/dhcp.sock","request":[{"skipDefault":false}],"provide":[{"option":"host-name","fromArg":"K8S_POD_NAME"}]}}`, Shows: "net1:[10.20.0.", DHCP: true},
+	{Part: "examples of the documentation", Option: "host-device, by name", Annotation: `net`, Config: `{"cniVersion":"0.3.1","type":"host-device","device":"enp0s1"}`, Shows: `"interface":"net1"`, Uplink: "enp0s1"},
+	{Part: "examples of the documentation", Option: "host-device, by PCI address (no such card)", Annotation: `net`, Config: `{"cniVersion":"0.3.1","type":"host-device","pciBusID":"0000:3d:00.1"}`, Want: "0000:3d:00.1"},
+	{Part: "examples of the documentation", Option: "host-device, DPDK (no such card)", Annotation: `net`, Config: `{"cniVersion":"0.3.1","type":"host-device","runtimeConfig":{"deviceID":"0000:3d:00.2"}}`, Want: "0000:3d:00.2"},
+	{Part: "examples of the documentation", Option: "dummy", Annotation: `net`, Config: `{"name":"mynet","type":"dummy","ipam":{"type":"host-local","subnet":"10.1.2.0/24"}}`, Shows: "net1:[10.1.2.2/24]", Needs: "dummy"},
+	{Part: "examples of the documentation", Option: "vrf (behind macvlan)", Annotation: `net`, Config: `{"cniVersion":"0.3.1","name":"macvlan-vrf","plugins":[{"type":"macvlan","master":"eth0","ipam":{"type":"static","addresses":[{"address":"10.0.0.2/24"}]}},{"type":"vrf","vrfname":"blue"}]}`, Shows: "net1:[10.0.0.2/24]", Needs: "vrf", Uplink: "eth0"},
+	{Part: "examples of the documentation", Option: "Multus, quick start", Annotation: `net`, Config: `{"cniVersion":"0.3.0","type":"macvlan","master":"eth0","mode":"bridge","ipam":{"type":"host-local","subnet":"192.168.1.0/24","rangeStart":"192.168.1.200","rangeEnd":"192.168.1.216","routes":[{"dst":"0.0.0.0/0"}],"gateway":"192.168.1.1"}}`, Shows: "net1:[192.168.1.200/24]", Uplink: "eth0"},
 }
 
 // multusCapable is multusNext whose second plugin declares a capability, "" for none.

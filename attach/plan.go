@@ -119,6 +119,9 @@ func (p planner) resolve(ctx context.Context, pod Pod, s Selection, devices *han
 	if one.net, err = parseDefinition(d, s.pluginKeys()); err != nil {
 		return one, err
 	}
+	if len(s.IPs) == 0 {
+		s.IPs, one.sel.IPs = one.net.IPs, one.net.IPs
+	}
 	if err := one.capable(); err != nil {
 		return one, err
 	}
@@ -154,8 +157,10 @@ func attachments(containerID string, all []planned) ([]kind.Attachment, error) {
 			}
 			a.Addresses = append(a.Addresses, kind.Address{Prefix: g.Address, Gateway: g.Gateway, Quiet: g.Shared})
 			for _, r := range g.Routes {
-				route := kind.Route{Dst: r.Dst, Gateway: r.Gateway}
-				if !slices.ContainsFunc(a.Routes, func(o kind.Route) bool { return o.Dst == route.Dst && o.Gateway == route.Gateway }) {
+				route := kind.Route{Dst: r.Dst, Gateway: r.Gateway, MTU: r.MTU, AdvMSS: r.AdvMSS, Priority: r.Priority, Table: r.Table, Scope: r.Scope}
+				if !slices.ContainsFunc(a.Routes, func(o kind.Route) bool {
+					return o.Dst == route.Dst && o.Gateway == route.Gateway && o.Priority == route.Priority && o.Table == route.Table
+				}) {
 					a.Routes = append(a.Routes, route)
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"net/netip"
 	"strings"
 )
@@ -91,6 +92,7 @@ type staticAddress struct {
 type routeText struct {
 	Dst string `json:"dst"`
 	GW  string `json:"gw"`
+	RouteTuning
 }
 
 // ParseConfig reads the ipam section of a plugin's configuration. Errors are
@@ -238,9 +240,30 @@ func (s section) routes(c *Config) error {
 		if err != nil {
 			return bad(fmt.Sprintf("ipam.routes[%d].%s %q: %v", i, field, map[string]string{"dst": r.Dst, "gw": r.GW}[field], err), "correct the route")
 		}
+		if field, value, most := r.wrong(); field != "" {
+			return bad(fmt.Sprintf("ipam.routes[%d].%s %d: must be a number from 0 to %d", i, field, value, most), "correct or remove it")
+		}
+		route.RouteTuning = r.RouteTuning
 		c.Routes = append(c.Routes, route)
 	}
 	return nil
+}
+
+// wrong names the field that the kernel could not take; "" for none.
+func (t RouteTuning) wrong() (field string, value, most int) {
+	scope := 0
+	if t.Scope != nil {
+		scope = *t.Scope
+	}
+	for _, f := range []struct {
+		name        string
+		value, most int
+	}{{"mtu", t.MTU, 65535}, {"advmss", t.AdvMSS, 65535}, {"priority", t.Priority, math.MaxInt32}, {"table", t.Table, math.MaxInt32}, {"scope", scope, 255}} {
+		if f.value < 0 || f.value > f.most {
+			return f.name, f.value, f.most
+		}
+	}
+	return "", 0, 0
 }
 
 func (s section) parseStatic() (Config, error) {

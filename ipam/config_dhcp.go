@@ -98,8 +98,8 @@ func parseDHCP(raw []byte) (Config, error) {
 	defaults := true
 	for i, o := range s.Request {
 		defaults = defaults && !o.SkipDefault
-		if o.Option == "" && o.SkipDefault {
-			continue
+		if o.Option == "" {
+			continue // it says skipDefault, as in the plugin's documentation
 		}
 		code, err := dhcpCode(o.Option)
 		if err != nil {

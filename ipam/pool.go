@@ -61,6 +61,29 @@ type WhereaboutsRange struct {
 type Route struct {
 	Dst     netip.Prefix
 	Gateway netip.Addr
+	RouteTuning
+}
+
+// RouteTuning is what a route may say besides where it leads (CNI spec 1.1.0 section 4, "routes"). 0 is the kernel's own choice.
+type RouteTuning struct {
+	// MTU and AdvMSS are in bytes, Priority is the metric.
+	MTU      int `json:"mtu,omitempty"`
+	AdvMSS   int `json:"advmss,omitempty"`
+	Priority int `json:"priority,omitempty"`
+	Table    int `json:"table,omitempty"`
+	// Scope as in rtnetlink(7): 0 universe, 253 link, 254 host; nil is the kernel's own choice.
+	Scope *int `json:"scope,omitempty"`
+}
+
+// scopeLink is RT_SCOPE_LINK: a destination on the segment itself.
+const scopeLink = 253
+
+// Via gives a route without a next hop the gateway, unless it is to lead nowhere else than to the segment.
+func (r Route) Via(gateway netip.Addr) Route {
+	if !r.Gateway.IsValid() && (r.Scope == nil || *r.Scope < scopeLink) {
+		r.Gateway = gateway
+	}
+	return r
 }
 
 // LocalPool is a prefix that this node owns, less its first usable address,
@@ -201,10 +224,7 @@ type Grant struct {
 func (p Pool) grant(a netip.Addr) Grant {
 	g := Grant{Address: netip.PrefixFrom(a, p.Prefix.Bits()), Gateway: p.Gateway, Pool: p.Name, MAC: p.macFor(a)}
 	for _, r := range p.Routes {
-		if !r.Gateway.IsValid() {
-			r.Gateway = p.Gateway
-		}
-		g.Routes = append(g.Routes, r)
+		g.Routes = append(g.Routes, r.Via(p.Gateway))
 	}
 	return g
 }

@@ -171,13 +171,9 @@ func requestedAddr(text string) (netip.Addr, error) {
 func sameFamily(routes []Route, a, gateway netip.Addr) []Route {
 	var out []Route
 	for _, r := range routes {
-		if r.Dst.Addr().BitLen() != a.BitLen() {
-			continue
+		if r.Dst.Addr().BitLen() == a.BitLen() {
+			out = append(out, r.Via(gateway))
 		}
-		if !r.Gateway.IsValid() {
-			r.Gateway = gateway
-		}
-		out = append(out, r)
 	}
 	return out
 }

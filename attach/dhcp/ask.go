@@ -46,7 +46,9 @@ type Option struct {
 // Use is what becomes of a lease on the interface.
 type Use struct {
 	// Default: the Pod leaves by this interface; by Gateways, or by the server's when there are none.
-	Default  bool         `json:"default,omitempty"`
+	Default bool `json:"default,omitempty"`
+	// Needed: without a router of the server's it is refused.
+	Needed   bool         `json:"needed,omitempty"`
 	Gateways []netip.Addr `json:"gateways,omitempty"`
 	// Metric of the routes, 0 for the kernel's own.
 	Metric int `json:"metric,omitempty"`

@@ -80,6 +80,9 @@ func read(path string) (Conf, error) {
 	if err != nil {
 		return Conf{}, err
 	}
+	if text, err = beside(filepath.Dir(path), text); err != nil {
+		return Conf{}, err
+	}
 	c, err := Parse(text)
 	c.File = path
 	return c, err

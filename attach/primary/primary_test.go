@@ -1,6 +1,7 @@
 package primary
 
 import (
+	"encoding/json"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -51,6 +52,36 @@ func TestFollowerFollows(t *testing.T) {
 	f.Look()
 	if want := []string{"k8s-pod-network", "other", "lo"}; !slices.Equal(told, want) {
 		t.Errorf("told %v, want %v", told, want)
+	}
+}
+
+// Plugins in files of their own stand behind those of the list, unless it says that there are no more.
+func TestPluginsBesideTheList(t *testing.T) {
+	const inline, more = `{"type":"macvlan"}`, `,"plugins":[{"type":"macvlan"}]`
+	for _, c := range []struct{ name, list, file, want string }{
+		{"aggregated", `{"name":"net"` + more + `}`, `{"type":"tuning","capabilities":{"mac":true}}`, `[{"type":"macvlan"},{"type":"bandwidth"},{"type":"tuning","capabilities":{"mac":true}}]`},
+		{"no inlined one", `{"name":"net"}`, `{"type":"tuning"}`, `[{"type":"bandwidth"},{"type":"tuning"}]`},
+		{"alone", `{"name":"net","loadOnlyInlinedPlugins":true` + more + `}`, `{"type":"tuning"}`, `[{"type":"macvlan"}]`},
+		{"alone, as text", `{"name":"net","loadOnlyInlinedPlugins":"true"` + more + `}`, `{"type":"tuning"}`, `[{"type":"macvlan"}]`},
+		{"not a list", `{"name":"net","type":"macvlan"}`, `{"type":"tuning"}`, ""},
+		{"broken", `{"name":"net"` + more + `}`, `{"type":`, "net/20-more.conf is no configuration of a plugin"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "10-net.conflist", c.list)
+			if err := os.Mkdir(filepath.Join(dir, "net"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, dir, "net/10-first.conf", `{"type":"bandwidth"}`)
+			write(t, dir, "net/20-more.conf", c.file)
+			write(t, dir, "net/30-other.conflist", inline)
+			got, err := Primary(dir)
+			var list struct{ Plugins json.RawMessage }
+			_ = json.Unmarshal([]byte(got.Text), &list)
+			if err != nil && !strings.Contains(err.Error(), c.want) || err == nil && string(list.Plugins) != c.want {
+				t.Errorf("got %s, %v; want %s", got.Text, err, c.want)
+			}
+		})
 	}
 }
 

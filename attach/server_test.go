@@ -606,6 +606,12 @@ func TestSweepTakesLinksWithoutARecord(t *testing.T) {
 	n := newNode(t)
 	s := n.pod("web", "")
 	s.add()
+	for range 400 { // what is told of the Pod is written into its record, too
+		if r, _ := n.server.records.get(s.id); r.Reported && r.Announced {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 	n.must(n.server.records.drop(s.id)) // as nothing but a loss of the log can
 	n.must(n.server.Sweep(t.Context()))
 	n.mu.Lock()

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 	"github.com/tsunagu-net/tsunagu/attach"
 	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/kube/vlan"
 )
 
 // network judges a Network.
@@ -41,6 +43,9 @@ func (d *Desk) network(ctx context.Context, next, old *v1alpha1.Network) (verdic
 		if old != nil {
 			v.warnings = append(v.warnings, d.shrinks(ctx, who, p)...)
 		}
+	}
+	if taken, is := errors.AsType[vlan.Taken](vlan.Owns(ctx, d.Cached, next)); is {
+		v.warn("Network %s: %v", next.Name, taken)
 	}
 	v.warnings = append(v.warnings, d.permits(ctx, next)...)
 	if old != nil {

@@ -60,6 +60,9 @@ func TestNetworks(t *testing.T) {
 			[]string{"spec.subnets[0]|podCIDR", "spec.subnets[1]|tema"}},
 		"namespaces": {of(`{attachment: {kind: ptp}, namespaces: {names: [tema], selector: {matchExpressions: [{key: a, operator: Nope}]}}}`), "",
 			[]string{"selector", "namespace tema does not exist"}},
+		"VLAN taken": {of(`{attachment: {kind: bridge}, reach: {trunk: eth1, vlan: 120}, subnets: [{cidr: 10.120.7.0/24}]}`), "",
+			[]string{"Network blue: VLAN 120 of trunk eth1 is that of Network prod, which is older|overlaps its 10.120.0.0/16"}},
+		"VLAN shared": {of(`{attachment: {kind: bridge}, reach: {trunk: eth1, vlan: 120}, subnets: [{cidr: 10.121.0.0/24}]}`), "", nil},
 		"subnet goes": {of(`{attachment: {kind: ptp}, subnets: [{cidr: 10.7.0.0/24}]}`), of(`{attachment: {kind: ptp}, subnets: [{cidr: 192.168.90.0/24}]}`),
 			[]string{"subnet 192.168.90.0/24 is removed while 2 addresses are in use"}},
 		"all goes": {"", of(`{attachment: {kind: ptp}, subnets: [{cidr: 192.168.90.0/24}]}`), []string{"is removed while 2 addresses are in use"}},
@@ -82,16 +85,18 @@ func TestDefinitions(t *testing.T) {
 		config string
 		want   []string
 	}{
-		"fine":           {`{"type":"macvlan","master":"eth1"}`, nil},
-		"not ours":       {`{"type":"calico","vlan":"x","ipam":{"type":"nonsense"}}`, nil},
-		"a list of none": {`{"plugins":[{"type":"calico"},{"type":"tuning","x":1}]}`, nil},
-		"broken JSON":    {`{"type":"macvlan",}`, []string{"line 1, column 19"}},
-		"empty":          {``, []string{"no spec.config"}},
-		"field":          {`{"type":"macvlan","master":7}`, []string{"master"}},
-		"unknown key":    {`{"type":"macvlan","master":"eth1","moed":"x"}`, []string{`"moed"|ignored`}},
-		"range":          {`{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.96.0.0/20"}}`, []string{"ipam range 10.96.0.0/20|Services"}},
-		"gateway":        {`{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.7.0.0/24","gateway":"10.8.0.1"}}`, []string{"ipam.gateway|10.8.0.1"}},
-		"pool":           {`{"type":"macvlan","master":"eth1","ipam":{"type":"tsunagu","pools":["blue-b"]}}`, []string{"IPPool blue-b, which does not exist|near names: blue-a"}},
+		"fine":              {`{"type":"macvlan","master":"eth1"}`, nil},
+		"not ours":          {`{"type":"calico","vlan":"x","ipam":{"type":"nonsense"}}`, nil},
+		"a list of none":    {`{"plugins":[{"type":"calico"},{"type":"tuning","x":1}]}`, nil},
+		"broken JSON":       {`{"type":"macvlan",}`, []string{"line 1, column 19"}},
+		"empty":             {``, []string{"no spec.config"}},
+		"field":             {`{"type":"macvlan","master":7}`, []string{"master"}},
+		"unknown key":       {`{"type":"macvlan","master":"eth1","moed":"x"}`, []string{`"moed"|ignored`}},
+		"range":             {`{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.96.0.0/20"}}`, []string{"ipam range 10.96.0.0/20|Services"}},
+		"gateway":           {`{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.7.0.0/24","gateway":"10.8.0.1"}}`, []string{"ipam.gateway|10.8.0.1"}},
+		"VLAN of a Network": {`{"type":"vlan","master":"eth1","vlanId":120}`, []string{"VLAN 120 of eth1 is that of Network prod|let Pods select prod"}},
+		"VLAN of nobody":    {`{"type":"vlan","master":"eth1","vlanId":121}`, nil},
+		"pool":              {`{"type":"macvlan","master":"eth1","ipam":{"type":"tsunagu","pools":["blue-b"]}}`, []string{"IPPool blue-b, which does not exist|near names: blue-a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			says(t, ask(t, world(t), review(t, "network-attachment-definitions", "NetworkAttachmentDefinition", "team", of(c.config), "")), c.want...)

@@ -86,6 +86,7 @@ status: {addresses: [{type: InternalIP, address: 192.0.2.11}, {type: Hostname, a
 		read[v1alpha1.IPPool](t, `
 metadata: {name: blue-a}
 spec: {domain: blue, cidr: 192.168.90.0/24, gateway: 192.168.90.1, ranges: [192.168.90.10-192.168.90.50], exclude: [192.168.90.20]}`),
+		read[v1alpha1.Network](t, `{metadata: {name: prod, uid: n1}, spec: {attachment: {kind: bridge}, reach: {trunk: eth1, vlan: 120}, subnets: [{cidr: 10.120.0.0/16}]}}`),
 		nad("team", "blue", `{"type":"macvlan","master":"eth1","ipam":{"type":"tsunagu","pools":["blue-a"]}}`),
 		nad("team", "broken", `{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.1.0.0/24","exclude":["10.1.0.300"]}}`),
 		owned,

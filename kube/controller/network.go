@@ -20,6 +20,7 @@ import (
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
 	"github.com/tsunagu-net/tsunagu/ipam"
+	"github.com/tsunagu-net/tsunagu/kube/vlan"
 )
 
 // Reasons of a Network's Ready condition.
@@ -71,7 +72,7 @@ func (r *networks) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result
 	if errors.As(err, &bad) {
 		return ctrl.Result{}, r.say(ctx, &net, networkPlan{Namespaces: int(net.Status.Namespaces)}, err)
 	}
-	var taken vlanTaken
+	var taken vlan.Taken
 	if errors.As(err, &taken) {
 		return ctrl.Result{RequeueAfter: lookAgain}, r.say(ctx, &net, networkPlan{Namespaces: int(net.Status.Namespaces)}, err)
 	}
@@ -99,7 +100,7 @@ func (r *networks) plan(ctx context.Context, net *v1alpha1.Network) (networkPlan
 			return networkPlan{}, invalid{fmt.Errorf("subnet %s: %w", s.CIDR, err)}
 		}
 	}
-	if err := r.ownsVLAN(ctx, net); err != nil {
+	if err := vlan.Owns(ctx, r, net); err != nil {
 		return networkPlan{}, err
 	}
 	var namespaces metav1.PartialObjectMetadataList
@@ -229,7 +230,7 @@ func subnets(net *v1alpha1.Network) string {
 // verdict words what became of a Network.
 func verdict(plan networkPlan, bad error) (metav1.ConditionStatus, string, string) {
 	switch {
-	case errors.As(bad, &vlanTaken{}):
+	case errors.As(bad, &vlan.Taken{}):
 		return metav1.ConditionFalse, reasonVLANTaken, bad.Error()
 	case bad != nil:
 		return metav1.ConditionFalse, reasonInvalid, bad.Error()

@@ -38,33 +38,6 @@ func TestTrunkDefinition(t *testing.T) {
 	}
 }
 
-func TestOneSegment(t *testing.T) {
-	first := onVLAN("prod", 120, 0, "10.120.0.0/16", "fd00:120::/64")
-	other := onVLAN("trunk2", 120, 1, "10.120.0.0/16")
-	other.Spec.Reach.Trunk = "eth2"
-	slow := onVLAN("slow", 120, 1)
-	slow.Spec.Reach.Datapath = "bridge"
-	for _, c := range []struct {
-		net  *v1alpha1.Network
-		says string
-	}{
-		{onVLAN("db", 121, 1, "10.120.0.0/16"), ""},
-		{other, ""},
-		{onVLAN("more", 120, 1, "10.121.0.0/16"), ""},
-		{onVLAN("bare", 120, 1), ""},
-		{onVLAN("twice", 120, 1, "10.120.7.0/24"), "VLAN 120 of trunk eth1 is that of Network prod, which is older, and subnet 10.120.7.0/24 overlaps its 10.120.0.0/16"},
-		{slow, "its reach.datapath is another"},
-	} {
-		err := oneSegment(c.net, first)
-		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s: %v, want %q", c.net.Name, err, c.says)
-		}
-	}
-	if older(first, first) || !older(first, slow) || older(slow, first) {
-		t.Error("who is older is not decided")
-	}
-}
-
 // The younger Network is told, publishes nothing, and comes when the elder
 // has gone.
 func TestReconcileVLANTaken(t *testing.T) {

@@ -68,9 +68,13 @@ func toReached(o *v1alpha1.Network, cards []v1alpha1.NodeCard) (node.Network, bo
 		}
 	}
 	for _, s := range o.Spec.Subnets {
+		check := s.GatewayCheck
+		if check == "" && n.Trunk != "" {
+			check = v1alpha1.GatewayRequire // the carrier of a trunk says nothing of its VLANs
+		}
 		a, err := netip.ParseAddr(s.Gateway)
-		if err == nil && s.GatewayCheck != v1alpha1.GatewayOff && s.GatewayCheck != "" {
-			n.Gateways = append(n.Gateways, node.Gateway{Address: a, Required: s.GatewayCheck == v1alpha1.GatewayRequire})
+		if err == nil && (check == v1alpha1.GatewayWarn || check == v1alpha1.GatewayRequire) {
+			n.Gateways = append(n.Gateways, node.Gateway{Address: a, Required: check == v1alpha1.GatewayRequire})
 		}
 	}
 	return n, n.Interface != "" || n.Trunk != "" || n.Card != nil

@@ -34,7 +34,7 @@ type Network struct {
 	Interface, Trunk string
 	VLAN             int
 	Card             net.HardwareAddr
-	// Gateways are asked for before the node is said to have the Network. None are asked for behind a trunk.
+	// Gateways are asked for before the node is said to have the Network; behind a trunk in the VLAN.
 	Gateways []Gateway
 }
 
@@ -52,14 +52,15 @@ const (
 	NoCarrier       = "NoCarrier"
 	GatewaySilent   = "GatewaySilent"
 	CardNotSeen     = "CardNotSeen"
+	VLANSilent      = "VLANSilent"
 	NotAsked        = "NotAsked"
 	GatewayAnswered = "GatewayAnswered"
 )
 
-// Ask is a question for a gateway on an interface.
+// Ask is a question for a gateway on an interface, in one of its VLANs or, with 0, without a tag.
 type Ask struct {
-	Interface int
-	Target    netip.Addr
+	Interface, VLAN int
+	Target          netip.Addr
 }
 
 // On finds the interface that a network uses.
@@ -81,11 +82,11 @@ func Asks(networks []Network, have []Interface) []Ask {
 	var asks []Ask
 	for _, n := range networks {
 		i, found := n.On(have)
-		if !found || !i.Up || !i.Carrier || n.Trunk != "" {
+		if !found || !i.Up || !i.Carrier {
 			continue
 		}
 		for _, g := range n.Gateways {
-			if a := (Ask{i.Index, g.Address}); !slices.Contains(asks, a) {
+			if a := (Ask{i.Index, n.VLAN, g.Address}); !slices.Contains(asks, a) {
 				asks = append(asks, a)
 			}
 		}
@@ -119,22 +120,27 @@ func (n Network) judge(have []Interface, silent map[Ask]bool) v1alpha1.NodeNetwo
 		return state(v1alpha1.NetworkPhaseDegraded, i.Name, InterfaceDown, "interface %s is down: ip link set %s up", i.Name, i.Name)
 	case !i.Carrier:
 		return state(v1alpha1.NetworkPhaseDegraded, i.Name, NoCarrier, "interface %s has no carrier: its cable, switch port or virtual card is not connected", i.Name)
-	case n.Trunk != "":
-		return state(v1alpha1.NetworkPhaseReady, i.Name, NotAsked, "VLAN %d of trunk %s; whether the switch carries it is not asked", n.VLAN, i.Name)
 	}
 	said := state(v1alpha1.NetworkPhaseReady, i.Name, NotAsked, "")
+	if n.Trunk != "" {
+		said.Message = fmt.Sprintf("VLAN %d of trunk %s; nobody is asked whether the switch carries it: no subnet has a gateway that is to be asked for", n.VLAN, i.Name)
+	}
 	for _, g := range n.Gateways {
-		if silent[Ask{i.Index, g.Address}] {
+		if silent[Ask{i.Index, n.VLAN, g.Address}] {
 			phase := v1alpha1.NetworkPhaseReady
 			if g.Required {
 				phase = v1alpha1.NetworkPhaseDegraded
 			}
-			said = state(phase, i.Name, GatewaySilent, "gateway %s does not answer on %s: the interface is on another segment, or the gateway is off", g.Address, i.Name)
+			reason, why := GatewaySilent, fmt.Sprintf("gateway %s does not answer on %s: the interface is on another segment, or the gateway is off", g.Address, i.Name)
+			if n.Trunk != "" {
+				reason, why = VLANSilent, fmt.Sprintf("gateway %s does not answer in VLAN %d of %s: the switch port does not carry the VLAN, or the gateway is off (gatewayCheck: Off of the subnet asks nobody)", g.Address, n.VLAN, i.Name)
+			}
+			said = state(phase, i.Name, reason, "%s", why)
 			if g.Required {
 				return said
 			}
 		} else if said.Reason == NotAsked {
-			said.Reason = GatewayAnswered
+			said.Reason, said.Message = GatewayAnswered, ""
 		}
 	}
 	return said

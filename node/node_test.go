@@ -41,7 +41,10 @@ func TestJudge(t *testing.T) {
 		{"absent and unlike any", Network{Interface: "uplink-x"}, false, v1alpha1.NetworkPhaseMissing, NoInterface, "it has cut0, down0, eth0, eth1"},
 		{"down", Network{Interface: "down0"}, false, v1alpha1.NetworkPhaseDegraded, InterfaceDown, "ip link set down0 up"},
 		{"unplugged", Network{Interface: "cut0"}, false, v1alpha1.NetworkPhaseDegraded, NoCarrier, "cut0"},
-		{"trunk", Network{Trunk: "eth1", VLAN: 120, Gateways: []Gateway{{gateway, true}}}, true, v1alpha1.NetworkPhaseReady, NotAsked, "VLAN 120"},
+		{"trunk", Network{Trunk: "eth1", VLAN: 120, Gateways: []Gateway{{gateway, true}}}, false, v1alpha1.NetworkPhaseReady, GatewayAnswered, ""},
+		{"trunk, VLAN not there", Network{Trunk: "eth1", VLAN: 120, Gateways: []Gateway{{gateway, true}}}, true, v1alpha1.NetworkPhaseDegraded, VLANSilent, "does not answer in VLAN 120 of eth1"},
+		{"trunk, a word", Network{Trunk: "eth1", VLAN: 120, Gateways: []Gateway{{gateway, false}}}, true, v1alpha1.NetworkPhaseReady, VLANSilent, "does not answer in VLAN 120 of eth1"},
+		{"trunk, nobody to ask", Network{Trunk: "eth1", VLAN: 120}, true, v1alpha1.NetworkPhaseReady, NotAsked, "VLAN 120"},
 		{"gateway", Network{Interface: "eth1", Gateways: []Gateway{{gateway, true}}}, false, v1alpha1.NetworkPhaseReady, GatewayAnswered, ""},
 		{"silent gateway", Network{Interface: "eth1", Gateways: []Gateway{{gateway, true}}}, true, v1alpha1.NetworkPhaseDegraded, GatewaySilent, "192.168.10.254"},
 		{"silent gateway that may be", Network{Interface: "eth1", Gateways: []Gateway{{gateway, false}}}, true, v1alpha1.NetworkPhaseReady, GatewaySilent, "192.168.10.254"},
@@ -65,8 +68,8 @@ func TestJudge(t *testing.T) {
 func TestAsks(t *testing.T) {
 	have := []Interface{nic(1, "eth0"), {Index: 2, Name: "eth1"}}
 	g := []Gateway{{gateway, true}}
-	got := Asks([]Network{{Name: "a", Interface: "eth0", Gateways: g}, {Name: "b", Interface: "eth0", Gateways: g}, {Name: "c", Interface: "eth1", Gateways: g}, {Name: "d", Trunk: "eth0", Gateways: g}, {Name: "e", Interface: "eth9", Gateways: g}}, have)
-	if len(got) != 1 || got[0] != (Ask{1, gateway}) {
+	got := Asks([]Network{{Name: "a", Interface: "eth0", Gateways: g}, {Name: "b", Interface: "eth0", Gateways: g}, {Name: "c", Interface: "eth1", Gateways: g}, {Name: "d", Trunk: "eth0", VLAN: 120, Gateways: g}, {Name: "e", Interface: "eth9", Gateways: g}}, have)
+	if len(got) != 2 || got[0] != (Ask{1, 0, gateway}) || got[1] != (Ask{1, 120, gateway}) {
 		t.Errorf("%+v: one question a gateway, none where nobody can answer", got)
 	}
 }

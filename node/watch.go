@@ -32,6 +32,8 @@ const (
 	lookEvery = 2 * time.Second
 	// askEvery is how often gateways are asked again that answered; those that did not are asked at each look.
 	askEvery = 20 * time.Second
+	// askVLANEvery is the same for VLANs: to hear an answer a card may have to be opened for all of them, which the kernel's log tells.
+	askVLANEvery = 30 * time.Second
 	// patience is how many times in a row a gateway must be silent that answered before.
 	patience = 3
 	// heartbeat is how often a report is written in which nothing changed.
@@ -90,7 +92,11 @@ func (w *Watch) look(ctx context.Context, asked map[Ask]time.Time, misses map[As
 	all := Asks(networks, have)
 	var due []Ask
 	for _, a := range all {
-		if misses[a] > 0 || time.Since(asked[a]) >= askEvery {
+		every := askEvery
+		if a.VLAN != 0 {
+			every = askVLANEvery
+		}
+		if misses[a] > 0 || time.Since(asked[a]) >= every {
 			due = append(due, a)
 		}
 	}

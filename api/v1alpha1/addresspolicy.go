@@ -62,7 +62,8 @@ type AddressPolicy struct {
 	Quarantine *metav1.Duration `json:"quarantine,omitempty"`
 
 	// GatewayCheck says whether the gateway must answer on the segment before
-	// a Pod starts: Off (the default), Warn with an Event, or Require.
+	// a Pod starts: Off (the default), Warn with an Event, or Require. Behind a
+	// trunk it is asked before a node is said to have the VLAN, unless it is Off.
 	// +optional
 	GatewayCheck GatewayCheck `json:"gatewayCheck,omitempty"`
 

@@ -144,7 +144,7 @@ const (
 )
 
 // askGateways asks by ARP and neighbour discovery, as probes, so that nobody learns an address from it. A port of a bridge does not hear the
-// answer, the bridge does.
+// answer, the bridge does; an answer with a tag is heard before the bridge takes it.
 func askGateways(ctx context.Context, asks []node.Ask) (map[node.Ask]bool, error) {
 	home, err := netns.Home()
 	if err != nil {
@@ -168,8 +168,8 @@ func askGateways(ctx context.Context, asks []node.Ask) (map[node.Ask]bool, error
 			if i.Index != a.Interface {
 				continue
 			}
-			q := wire.Question{Index: i.Index, MAC: i.MAC, Target: a.Target}
-			if i.Bridge != 0 {
+			q := wire.Question{Index: i.Index, MAC: i.MAC, VLAN: a.VLAN, Target: a.Target, Present: true}
+			if i.Bridge != 0 && a.VLAN == 0 {
 				bridge, err := c.ByIndex(i.Bridge)
 				if err != nil {
 					continue
@@ -177,7 +177,7 @@ func askGateways(ctx context.Context, asks []node.Ask) (map[node.Ask]bool, error
 				q.Index, q.MAC = bridge.Index, bridge.MAC
 			}
 			questions = append(questions, q)
-			asked[node.Ask{Interface: q.Index, Target: a.Target}] = a
+			asked[node.Ask{Interface: q.Index, VLAN: q.VLAN, Target: a.Target}] = a
 		}
 	}
 	if len(questions) == 0 {
@@ -190,7 +190,7 @@ func askGateways(ctx context.Context, asks []node.Ask) (map[node.Ask]bool, error
 	defer asker.Close()
 	seen, err := asker.Ask(ctx, gatewayTimes, gatewayWait)
 	for _, s := range seen {
-		delete(silent, asked[node.Ask{Interface: s.Index, Target: s.Target}])
+		delete(silent, asked[node.Ask{Interface: s.Index, VLAN: s.VLAN, Target: s.Target}])
 	}
 	return silent, err
 }

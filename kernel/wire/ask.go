@@ -21,43 +21,63 @@ type Question struct {
 	// Index of the interface and its own MAC, which does not count as an answer.
 	Index int
 	MAC   net.HardwareAddr
+	// VLAN is the one of the interface's tagged VLANs that is asked (IEEE 802.1Q), 0 for frames without a tag.
+	VLAN int
 	// Target is the address that is asked for.
 	Target netip.Addr
 	// From is the interface's own address. Without one the question is a probe (RFC 5227 clause 2.1.1, RFC 4862 clause 5.4.2): it
 	// changes nobody's cache, and somebody else's probe for the same address is an answer as well.
 	From netip.Addr
+	// Present wants somebody who has the address: another's probe for it is no answer. All nodes look for the same gateway.
+	Present bool
 }
 
 // Sighting is an answer: somebody has the address, or is about to take it.
 type Sighting struct {
-	Index  int
-	Target netip.Addr
-	MAC    net.HardwareAddr
+	Index, VLAN int
+	Target      netip.Addr
+	MAC         net.HardwareAddr
 }
 
-// Asker asks many questions over one socket per address family. It stays in the namespace where it was opened, and hears from that
-// moment on.
+// Asker asks many questions over one socket per address family, and one for all tagged ones. It stays in the namespace where it was
+// opened, and hears from that moment on.
 type Asker struct {
 	questions []Question
-	sockets   [2]*os.File // IPv4, IPv6; nil for none
+	sockets   [3]*os.File // IPv4, IPv6, tagged; nil for none
+	// open are interfaces that take in all VLANs for the time being.
+	open map[int]bool
+}
+
+// The sockets by what they hear.
+const (
+	plain4 = iota
+	plain6
+	tagged
+)
+
+// socket is the index of the one that a question is asked over.
+func (q Question) socket() int {
+	switch {
+	case q.VLAN != 0:
+		return tagged
+	case q.Target.Is4():
+		return plain4
+	}
+	return plain6
 }
 
 // AskHere prepares to ask in the namespace of the calling thread. The interfaces must be up.
 func AskHere(questions []Question) (*Asker, error) {
-	a := &Asker{questions: questions}
-	for i, v4 := range []bool{true, false} {
+	a := &Asker{questions: questions, open: map[int]bool{}}
+	for i, protocol := range []uint16{plain4: etherARP, plain6: etherIPv6, tagged: unix.ETH_P_ALL} {
 		var ours []Question
 		for _, q := range questions {
-			if q.Target.Is4() == v4 {
+			if q.socket() == i {
 				ours = append(ours, q)
 			}
 		}
 		if len(ours) == 0 {
 			continue
-		}
-		protocol := uint16(etherIPv6)
-		if v4 {
-			protocol = etherARP
 		}
 		f, err := open(protocol, ours)
 		if err != nil {
@@ -69,16 +89,20 @@ func AskHere(questions []Question) (*Asker, error) {
 	return a, nil
 }
 
-// open makes a packet socket that hears one protocol on all interfaces, of IPv6 neighbour discovery only.
+// open makes a packet socket that hears one protocol on all interfaces, of IPv6 neighbour discovery only; or of all protocols what has a
+// tag and is about addresses.
 func open(protocol uint16, questions []Question) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	if protocol == etherIPv6 {
+	switch protocol {
+	case etherIPv6:
 		if err = join(fd, questions); err == nil {
 			err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, discovery())
 		}
+	case unix.ETH_P_ALL:
+		err = prepareTagged(fd, questions)
 	}
 	if err == nil { // last, so that nothing is heard before the filter is there
 		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: swap(protocol)})
@@ -93,13 +117,18 @@ func open(protocol uint16, questions []Question) (*os.File, error) {
 // join hears what others send to the solicited-node groups of the targets: their own probes.
 func join(fd int, questions []Question) error {
 	for _, q := range questions {
-		m := unix.PacketMreq{Ifindex: int32(q.Index), Type: unix.PACKET_MR_MULTICAST, Alen: 6}
-		copy(m.Address[:], multicast(solicited(q.Target)))
-		if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &m); err != nil {
+		if err := member(fd, q.Index, multicast(solicited(q.Target))); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// member has an interface take in what is sent to a group, as long as the socket is open.
+func member(fd, index int, group net.HardwareAddr) error {
+	m := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_MULTICAST, Alen: 6}
+	copy(m.Address[:], group)
+	return unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &m)
 }
 
 // discovery is a filter (bpf(4)) for solicitations and advertisements.
@@ -124,10 +153,14 @@ func (a *Asker) Ask(ctx context.Context, times int, wait time.Duration) ([]Sight
 	ctx, cancel := context.WithCancel(ctx)
 	frames := make(chan frame, 16)
 	var readers sync.WaitGroup
-	for _, s := range a.sockets {
+	for i, s := range a.sockets {
 		if s != nil {
 			_ = s.SetReadDeadline(time.Time{})
-			readers.Go(func() { hear(ctx, s, frames) })
+			receive := receivePlain
+			if i == tagged {
+				receive = receiveTagged
+			}
+			readers.Go(func() { hear(ctx, s, receive, frames) })
 		}
 	}
 	defer func() {
@@ -167,6 +200,8 @@ func (a *Asker) converse(ctx context.Context, frames <-chan frame, times int, wa
 			}
 			if rounds++; rounds == 1 {
 				end.Reset(wait)
+			} else if err := a.openFilters(seen); err != nil {
+				return seen, err
 			}
 			if sent = 0; rounds < times {
 				again.Reset(wait / time.Duration(times))
@@ -192,11 +227,8 @@ func (a *Asker) send(from int, seen []Sighting) (sent int, err error) {
 		if answered(seen, q) {
 			continue
 		}
-		s, protocol := a.sockets[0], uint16(etherARP)
-		if q.Target.Is6() {
-			s, protocol = a.sockets[1], etherIPv6
-		}
-		conn, err := s.SyscallConn()
+		protocol := []uint16{plain4: etherARP, plain6: etherIPv6, tagged: etherVLAN}[q.socket()]
+		conn, err := a.sockets[q.socket()].SyscallConn()
 		if err != nil {
 			return from + i, fmt.Errorf("ask for %s: %w", q.Target, err)
 		}
@@ -213,7 +245,7 @@ func (a *Asker) send(from int, seen []Sighting) (sent int, err error) {
 
 func answered(seen []Sighting, q Question) bool {
 	for _, s := range seen {
-		if s.Index == q.Index && s.Target == q.Target {
+		if s.Index == q.Index && s.VLAN == q.VLAN && s.Target == q.Target {
 			return true
 		}
 	}
@@ -223,9 +255,9 @@ func answered(seen []Sighting, q Question) bool {
 // match adds what a frame answers.
 func (a *Asker) match(seen []Sighting, f frame) []Sighting {
 	for _, q := range a.questions {
-		answers := q.Target == f.has || q.Target == f.asks && !q.From.IsValid()
-		if q.Index == f.index && answers && !bytes.Equal(q.MAC, f.mac) && !answered(seen, q) {
-			seen = append(seen, Sighting{Index: q.Index, Target: q.Target, MAC: f.mac})
+		answers := q.Target == f.has || q.Target == f.asks && !q.From.IsValid() && !q.Present
+		if q.Index == f.index && q.VLAN == f.vlan && answers && !bytes.Equal(q.MAC, f.mac) && !answered(seen, q) {
+			seen = append(seen, Sighting{Index: q.Index, VLAN: q.VLAN, Target: q.Target, MAC: f.mac})
 		}
 	}
 	return seen
@@ -234,22 +266,28 @@ func (a *Asker) match(seen []Sighting, f frame) []Sighting {
 // frame is what was heard on an interface.
 type frame struct {
 	heard
-	index int
+	index, vlan int
+}
+
+// receivePlain receives a frame without a tag.
+func receivePlain(fd int, b []byte) (n, vlan int, from unix.Sockaddr, err error) {
+	n, from, err = unix.Recvfrom(fd, b, 0)
+	return n, 0, from, err
 }
 
 // hear reads frames until the context ends.
-func hear(ctx context.Context, s *os.File, to chan<- frame) {
+func hear(ctx context.Context, s *os.File, receive func(fd int, b []byte) (n, vlan int, from unix.Sockaddr, err error), to chan<- frame) {
 	conn, err := s.SyscallConn()
 	if err != nil {
 		return
 	}
 	var b [256]byte // the questions' answers are shorter
 	for ctx.Err() == nil {
-		var n int
+		var n, vlan int
 		var from unix.Sockaddr
 		var failed error
 		if conn.Read(func(fd uintptr) bool {
-			n, from, failed = unix.Recvfrom(int(fd), b[:], 0)
+			n, vlan, from, failed = receive(int(fd), b[:])
 			return !errors.Is(failed, syscall.EAGAIN)
 		}) != nil || failed != nil && !errors.Is(failed, unix.EINTR) && !errors.Is(failed, unix.ENETDOWN) {
 			return
@@ -260,7 +298,7 @@ func hear(ctx context.Context, s *os.File, to chan<- frame) {
 		}
 		if h, ok := read(b[:n]); ok {
 			select {
-			case to <- frame{h, link.Ifindex}:
+			case to <- frame{h, link.Ifindex, vlan}:
 			case <-ctx.Done():
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -219,6 +220,35 @@ func TestAnotherProbeCounts(t *testing.T) {
 		if len(found)+len(theirs.seen) == 0 || len(found) == 1 && found[target] != wireEnd.MAC.String() ||
 			len(theirs.seen) == 1 && theirs.seen[0].MAC.String() != pod.MAC.String() {
 			t.Errorf("%s: the Pod sees %v, the other %v", target, found, theirs.seen)
+		}
+	}
+}
+
+// Nodes that look for the same gateway at the same time do not take each other for it.
+func TestPresentIsNotAnotherProbe(t *testing.T) {
+	s := newSegment(t)
+	s.macvlans()
+	pod, wireEnd := s.up(s.pod, "net1"), s.up(s.outside, "wire")
+	for _, target := range []netip.Addr{netip.MustParseAddr(free4), netip.MustParseAddr(free6)} {
+		var askers [2]*wire.Asker
+		for i, from := range []struct {
+			ns *netns.Namespace
+			l  link.Link
+		}{{s.pod, pod}, {s.outside, wireEnd}} {
+			s.must(from.ns.Do(func() (err error) {
+				askers[i], err = wire.AskHere([]wire.Question{{Index: from.l.Index, MAC: from.l.MAC, Target: target, Present: true}})
+				return err
+			}))
+			defer askers[i].Close()
+		}
+		var found [2][]wire.Sighting
+		var both sync.WaitGroup
+		for i, a := range askers {
+			both.Go(func() { found[i], _ = a.Ask(context.Background(), 3, 200*time.Millisecond) })
+		}
+		both.Wait()
+		if len(found[0])+len(found[1]) > 0 {
+			t.Errorf("%s is nobody's: %v", target, found)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // Sizes of headers in bytes.
@@ -17,6 +18,7 @@ const (
 
 const (
 	etherARP  = 0x0806
+	etherVLAN = 0x8100
 	etherIPv6 = 0x86dd
 
 	arpRequest = 1
@@ -41,10 +43,14 @@ type heard struct {
 // question is the frame that asks who has an address: an ARP request, or a neighbour solicitation. Without a sender's address it is a
 // probe, which nobody learns anything from.
 func question(q Question) []byte {
+	b := solicitationFrame(q)
 	if q.Target.Is4() {
-		return requestFrame(q)
+		b = requestFrame(q)
 	}
-	return solicitationFrame(q)
+	if q.VLAN != 0 {
+		b = slices.Insert(b, 12, 0x81, 0x00, byte(q.VLAN>>8), byte(q.VLAN))
+	}
+	return b
 }
 
 // requestFrame is an ARP request (RFC 826) to everybody.

@@ -16,7 +16,7 @@ import (
 
 // vlan is a Network on a VLAN of the trunk up2.
 func vlan(id int) string {
-	return fmt.Sprintf("reach: {trunk: up2, vlan: %d}\nattachment: {kind: bridge}\nsubnets:\n- cidr: 10.%d.0.0/16\n- cidr: fd00:%d::/64", id, id, id)
+	return fmt.Sprintf("reach: {trunk: up2, vlan: %d}\nattachment: {kind: bridge}\nsubnets:\n- cidr: 10.%d.0.0/16\n  gateway: 10.%d.255.254\n- cidr: fd00:%d::/64\n  gateway: fd00:%d::fe", id, id, id, id, id)
 }
 
 // VLAN 120 and 121 over one trunk, Open vSwitch as the physical switch: Pods
@@ -69,6 +69,36 @@ func TestVLANsOfOneTrunk(t *testing.T) {
 	ping(t, d, "net1", address(t, c, ns+"/e2e-vlan120", false))
 	spoofs(t, ns, a, d)
 	refusedVLANs(t, ns)
+	wire.prunes(t, 120, 121)
+}
+
+// prunes takes a VLAN off the switch's port, as a colleague could: the nodes lose the Network, with the words that lead there, and have it
+// again when the VLAN is back; the other VLAN is not touched.
+func (o *vswitch) prunes(t *testing.T, gone, kept int) {
+	t.Helper()
+	state := func(id int, phase, says string) {
+		t.Helper()
+		began := time.Now()
+		must(t, drive.Until(within(t, 90*time.Second), 200*time.Millisecond, func(ctx context.Context) error {
+			name := fmt.Sprintf("e2e-vlan%d", id)
+			said, err := lab.Kubectl(ctx, "get", "nodenetworks", "node1", "-o", fmt.Sprintf("jsonpath={range .status.networks[?(@.name==%q)]}{.phase} {.reason} {.message}{end}", name))
+			if err != nil {
+				return err
+			}
+			labelled, err := lab.Kubectl(ctx, "get", "nodes", "-l", "tsunagu.node-restriction.kubernetes.io/"+name+"=ready", "-o", "name")
+			if err == nil && (!strings.HasPrefix(said, phase) || !strings.Contains(said, says) || strings.Contains(labelled, "node1") != (phase == "Ready")) {
+				err = fmt.Errorf("VLAN %d: %q, labelled %q; want %s %q", id, said, labelled, phase, says)
+			}
+			return err
+		}))
+		t.Logf("VLAN %d is %s after %s", id, phase, time.Since(began).Round(100*time.Millisecond))
+	}
+	state(gone, "Ready", "GatewayAnswered")
+	o.vsctl("set", "port", "tsttrunk", fmt.Sprintf("trunks=%d", kept))
+	state(gone, "Degraded", fmt.Sprintf("VLANSilent gateway 10.%d.255.254 does not answer in VLAN %d of up2", gone, gone))
+	state(kept, "Ready", "GatewayAnswered")
+	o.vsctl("clear", "port", "tsttrunk", "trunks")
+	state(gone, "Ready", "GatewayAnswered")
 }
 
 // spoofs lets a Pod take another MAC, as a container with NET_ADMIN could: it

@@ -49,6 +49,7 @@ func main() {
 	flags.StringVar(&o.VSphere, "vsphere", "/etc/tsunagu/vsphere", "folder that says which vCenter nodes are given network cards by, and who asks it; it need not exist")
 	flags.BoolVar(&o.Admission.Gates, "scheduling-gates", false, "keep Pods from scheduler and autoscalers while a node is given a network card for them (needs the right to patch Pods)")
 	flags.BoolVar(&o.NodePools, "node-pools", false, "scale MachineDeployments of Cluster API that are annotated tsunagu.dev/pool-networks")
+	scaling := flags.Bool("scale-up-events", false, "tell Pods that no node takes by an Event what Cluster Autoscaler makes of them (needs rights to read Cluster API's objects)")
 	flags.IntVar(&o.Admission.Port, "admission-port", 9874, "port at which the API server is answered")
 	flags.BoolVar(&o.Admission.Namespaces.Isolation, "namespace-isolation", false, "as the agents' flag: Pods may use networks of their own and of global namespaces only")
 	global := flags.String("global-namespaces", "default", "as the agents' flag: comma list of namespaces whose networks all Pods may use")
@@ -61,13 +62,13 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *kubeconfig, *level, o); err != nil {
+	if err := run(ctx, *kubeconfig, *level, *scaling, o); err != nil {
 		fmt.Fprintln(os.Stderr, "tsunagu-controller:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, kubeconfig, level string, o controller.Options) error {
+func run(ctx context.Context, kubeconfig, level string, scaling bool, o controller.Options) error {
 	var at slog.Level
 	if err := at.UnmarshalText([]byte(level)); err != nil {
 		return fmt.Errorf("-log-level: %w", err)
@@ -83,6 +84,11 @@ func run(ctx context.Context, kubeconfig, level string, o controller.Options) er
 	}
 	cfg.UserAgent = "tsunagu-controller/" + version
 	log.Info("starting", "version", version)
+	if scaling {
+		if o.ScaleUps, err = scaleUps(cfg); err != nil {
+			return err
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	health := &controller.Health{}
 	group.Go(func() error { return health.Serve(ctx, o.HealthAddress) })

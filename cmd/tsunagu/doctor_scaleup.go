@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,9 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	appsv1 "k8s.io/api/apps/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/tsunagu-net/tsunagu/cmd/machines"
 	"github.com/tsunagu-net/tsunagu/doctor/scaleup"
 	"github.com/tsunagu-net/tsunagu/kube/snapshot"
 )
@@ -46,7 +44,7 @@ Exit code: 0 a node would be added; 1 none would.`,
 			if f.pod == "" {
 				return usage("tsunagu doctor scale-up --pod default/web", "--pod is missing")
 			}
-			world, pods, err := a.machines(c.Context(), f)
+			world, pods, err := a.scaleWorld(c.Context(), f)
 			if err != nil {
 				return err
 			}
@@ -71,18 +69,18 @@ Exit code: 0 a node would be added; 1 none would.`,
 	return c
 }
 
-// machines reads all that a verdict is made of.
-func (a *app) machines(ctx context.Context, f scaleUpFlags) (*scaleup.Cluster, *snapshot.Snapshot, error) {
+// scaleWorld reads all that a verdict is made of.
+func (a *app) scaleWorld(ctx context.Context, f scaleUpFlags) (*scaleup.Cluster, *snapshot.Snapshot, error) {
 	here, there, ask, err := a.machineObjects(ctx, f)
 	if err != nil {
 		return nil, nil, err
 	}
-	world, err := machineWorld(here, there)
+	world, err := machines.World(here, there)
 	if err != nil {
 		return nil, nil, &problem{exitFailed, err, ""}
 	}
-	if _, _, ok := findAutoscaler(there); ok {
-		denied, unknown := lacking(world, there, ask)
+	if _, _, ok := machines.Autoscaler(there); ok {
+		denied, unknown := machines.Lacking(world, there, ask)
 		if world.Autoscaler.Denied = denied; unknown != nil {
 			a.terminal.mentionFiles([]snapshot.Passed{{File: "rights of the autoscaler", Why: unknown.Error()}})
 		}
@@ -103,27 +101,8 @@ func (a *app) machines(ctx context.Context, f scaleUpFlags) (*scaleup.Cluster, *
 	return world, here, nil
 }
 
-// machineWorld is what the autoscaler goes by; groups that cannot be read are left out, and the first is the error.
-func machineWorld(here, there *snapshot.Snapshot) (*scaleup.Cluster, error) {
-	world := &scaleup.Cluster{Nodes: here.Nodes, Pods: here.Pods, Machines: there.Machines, Templates: there.MachineTemplates, Autoscaler: autoscalerOf(here, there)}
-	var wrong error
-	for i := range there.MachineGroups {
-		o := &there.MachineGroups[i]
-		if o.GetKind() == "MachineSet" && ownedByDeployment(o.GetOwnerReferences()) {
-			continue
-		}
-		g, err := scaleup.ParseGroup(o)
-		if err != nil {
-			wrong = errors.Join(wrong, err)
-			continue
-		}
-		world.Groups = append(world.Groups, g)
-	}
-	return world, wrong
-}
-
 // machineObjects are the objects of the cluster that has the Pods, and of the one that has the Machines, and who knows rights there.
-func (a *app) machineObjects(ctx context.Context, f scaleUpFlags) (here, there *snapshot.Snapshot, ask rights, err error) {
+func (a *app) machineObjects(ctx context.Context, f scaleUpFlags) (here, there *snapshot.Snapshot, ask machines.Rights, err error) {
 	if len(f.files) > 0 {
 		here, err = readDumps(f.files)
 		return here, here, nil, err
@@ -148,8 +127,8 @@ func (a *app) machineObjects(ctx context.Context, f scaleUpFlags) (here, there *
 	if there, err = reader.Snapshot(ctx, progress, "deployments", snapshot.MachineDeployments, snapshot.MachineSets, snapshot.MachinePools, snapshot.Machines); err != nil {
 		return nil, nil, nil, err
 	}
-	passed = readTemplates(ctx, reader, there)
-	return here, there, asks(ctx, reader), nil
+	passed = machines.Templates(ctx, reader, there)
+	return here, there, machines.Asks(ctx, reader), nil
 }
 
 // managing reads from the cluster that has the Machines.
@@ -188,50 +167,6 @@ func readDumps(paths []string) (*snapshot.Snapshot, error) {
 		}
 	}
 	return snapshot.FromDump(all)
-}
-
-func ownedByDeployment(owners []metav1.OwnerReference) bool {
-	return slices.ContainsFunc(owners, func(o metav1.OwnerReference) bool { return o.Kind == "MachineDeployment" })
-}
-
-// autoscalerOf finds the Deployment that runs Cluster Autoscaler for Cluster API.
-func autoscalerOf(clusters ...*snapshot.Snapshot) scaleup.Autoscaler {
-	for _, s := range clusters {
-		if a, _, ok := findAutoscaler(s); ok {
-			return a
-		}
-	}
-	return scaleup.Autoscaler{Version: scaleup.Newest, Assumed: true}
-}
-
-// findAutoscaler finds it in one cluster, and the account that it runs as.
-func findAutoscaler(s *snapshot.Snapshot) (scaleup.Autoscaler, scaleup.Account, bool) {
-	for i := range s.Deployments {
-		if a, ok := autoscalerIn(&s.Deployments[i]); ok {
-			who := scaleup.Account{Namespace: s.Deployments[i].Namespace, Name: s.Deployments[i].Spec.Template.Spec.ServiceAccountName}
-			if who.Name == "" {
-				who.Name = "default"
-			}
-			return a, who, true
-		}
-	}
-	return scaleup.Autoscaler{}, scaleup.Account{}, false
-}
-
-func autoscalerIn(d *appsv1.Deployment) (a scaleup.Autoscaler, ok bool) {
-	for _, c := range d.Spec.Template.Spec.Containers {
-		args := append(slices.Clone(c.Command), c.Args...)
-		if !scaleup.IsAutoscaler(args) {
-			continue
-		}
-		a.Args = args
-		v, err := scaleup.VersionOfImage(c.Image)
-		if a.Version = v; err != nil {
-			a.Version, a.Assumed = scaleup.Newest, true
-		}
-		return a, true
-	}
-	return a, false
 }
 
 func (a *app) printScaleUp(w io.Writer, v scaleup.Verdict) {

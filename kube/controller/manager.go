@@ -47,6 +47,8 @@ type Options struct {
 	VSphere string
 	// NodePools scales MachineDeployments that ask for it.
 	NodePools bool
+	// ScaleUps, unless nil, says what the cluster autoscaler makes of the Pods that no node takes; they are told by Events.
+	ScaleUps func(context.Context) ([]ScaleUp, error)
 }
 
 // leaseName is the Lease's name; the controller's Role names it too.
@@ -132,7 +134,7 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 			}
 			return all
 		}
-		if err := addWaiting(m, &waiting{Client: m.GetClient(), events: recorder, why: why, now: time.Now, said: map[types.UID]told{}}); err != nil {
+		if err := addWaiting(m, &waiting{Client: m.GetClient(), events: recorder, why: why, now: time.Now, memory: newMemory()}); err != nil {
 			return nil, fmt.Errorf("watch Pods that wait: %w", err)
 		}
 	}
@@ -144,8 +146,13 @@ func New(ctx context.Context, cfg *rest.Config, o Options, health *Health, log *
 	}
 	if o.NodePools {
 		if err := m.Add(&nodePools{Client: m.GetClient(), live: m.GetAPIReader(), mapper: mapper, events: recorder, log: log, now: time.Now,
-			still: map[string]numbers{}, unused: map[string]time.Time{}, said: map[types.UID]told{}}); err != nil {
+			still: map[string]numbers{}, unused: map[string]time.Time{}, memory: newMemory()}); err != nil {
 			return nil, fmt.Errorf("look after node pools: %w", err)
+		}
+	}
+	if o.ScaleUps != nil {
+		if err := m.Add(&scaleUps{Client: m.GetClient(), explain: o.ScaleUps, events: recorder, log: log, now: time.Now, memory: newMemory()}); err != nil {
+			return nil, fmt.Errorf("look for what the autoscaler does: %w", err)
 		}
 	}
 	book, err := ledger.New(cfg)

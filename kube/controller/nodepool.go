@@ -51,7 +51,7 @@ type nodePools struct {
 
 	still  map[string]numbers   // pools
 	unused map[string]time.Time // nodes, since when
-	said   map[types.UID]told
+	memory *memory
 }
 
 // numbers of a pool, and since when they are so.
@@ -185,15 +185,10 @@ func (r *nodePools) patch(ctx context.Context, o client.Object, patch string) er
 
 // tell says something about an object once.
 func (r *nodePools) tell(o client.Object, kind, reason, text string) {
-	if last := r.said[o.GetUID()]; text == "" || last.text == text && r.now().Sub(last.at) < repeat {
+	if text == "" || !r.memory.news(o.GetUID(), text, r.now()) {
 		return
 	}
-	for uid, last := range r.said {
-		if r.now().Sub(last.at) > repeat {
-			delete(r.said, uid)
-		}
-	}
-	r.said[o.GetUID()] = told{text, r.now()}
+	r.memory.forget(r.now())
 	text = text[:min(len(text), noteMost)]
 	r.events.Eventf(o, nil, kind, reason, "Scaling", "%s", text)
 }

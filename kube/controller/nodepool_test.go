@@ -99,7 +99,7 @@ func (w *poolWorld) start(c client.Client) {
 	mapper.Add(infraGroup.WithKind(variant.VSphere), meta.RESTScopeNamespace)
 	mapper.Add(bootstrapGroup.WithKind(variant.Kubeadm), meta.RESTScopeNamespace)
 	w.r = &nodePools{Client: c, live: c, mapper: mapper, events: w.events, log: slog.New(slog.DiscardHandler), now: func() time.Time { return w.now },
-		still: map[string]numbers{}, unused: map[string]time.Time{}, said: map[types.UID]told{}}
+		still: map[string]numbers{}, unused: map[string]time.Time{}, memory: newMemory()}
 }
 
 func deployment(name string, replicas int, annotations map[string]string) *unstructured.Unstructured {

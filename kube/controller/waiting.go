@@ -3,11 +3,9 @@ package controller
 import (
 	"context"
 	"strings"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -26,15 +24,8 @@ type waiting struct {
 	// why says what a Pod of an annotation waits for.
 	why func(ctx context.Context, annotation, namespace string) []string
 	now func() time.Time
-
-	mu   sync.Mutex
-	said map[types.UID]told
-}
-
-// told is what a Pod was told last.
-type told struct {
-	text string
-	at   time.Time
+	// memory of what was said.
+	memory *memory
 }
 
 const (
@@ -42,8 +33,6 @@ const (
 	patience = 2 * time.Second
 	// waitEvery is how often what it waits for is looked at.
 	waitEvery = 5 * time.Second
-	// repeat is when it is told again what it knows.
-	repeat = 10 * time.Minute
 )
 
 // ReasonWaitingForNetwork is the reason of the Event on a Pod that waits for a
@@ -59,7 +48,7 @@ func addWaiting(m ctrl.Manager, r *waiting) error {
 func (r *waiting) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	pod := unscheduled()
 	if err := r.Get(ctx, req.NamespacedName, pod); err != nil {
-		r.forget()
+		r.memory.forget(r.now())
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if pod.DeletionTimestamp != nil {
@@ -69,30 +58,8 @@ func (r *waiting) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 		return reconcile.Result{RequeueAfter: young}, nil
 	}
 	text := strings.Join(r.why(ctx, pod.Annotations[attach.SelectionAnnotation], pod.Namespace), "; ")
-	if text != "" && r.news(pod.UID, text) {
+	if text != "" && r.memory.news(pod.UID, text, r.now()) {
 		r.events.Eventf(pod, nil, corev1.EventTypeWarning, ReasonWaitingForNetwork, "Scheduling", "%s", text)
 	}
 	return reconcile.Result{RequeueAfter: waitEvery}, nil
-}
-
-// news tells whether a text is worth saying, and remembers it.
-func (r *waiting) news(uid types.UID, text string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if last := r.said[uid]; last.text == text && r.now().Sub(last.at) < repeat {
-		return false
-	}
-	r.said[uid] = told{text, r.now()}
-	return true
-}
-
-// forget drops what was said to Pods long ago: those that wait hear it again.
-func (r *waiting) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for uid, last := range r.said {
-		if r.now().Sub(last.at) > repeat {
-			delete(r.said, uid)
-		}
-	}
 }

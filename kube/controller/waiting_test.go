@@ -37,7 +37,7 @@ func TestWaitingPodsAreToldOnce(t *testing.T) {
 	pod.Annotations = map[string]string{attach.SelectionAnnotation: "blue"}
 	recorder := events.NewFakeRecorder(10)
 	why := []string{"no node has network blue"}
-	r := &waiting{Client: onePod{pod: pod}, events: recorder, now: func() time.Time { return now }, said: map[types.UID]told{},
+	r := &waiting{Client: onePod{pod: pod}, events: recorder, now: func() time.Time { return now }, memory: newMemory(),
 		why: func(_ context.Context, annotation, namespace string) []string {
 			if annotation != "blue" || namespace != "team" {
 				t.Errorf("%s in %s", annotation, namespace)

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -169,6 +170,52 @@ func TestChartSchedulingGates(t *testing.T) {
 		if diff := cmp.Diff(want, may); diff != "" {
 			t.Errorf("%v: %s", on, diff)
 		}
+	}
+}
+
+// Events about the autoscaler bring the flag, and rights to read: none to change anything.
+func TestChartScaleUpEvents(t *testing.T) {
+	rights := func(on bool) (args []any, may map[string][]any) {
+		objects, _ := render(t, map[string]any{"controller": map[string]any{"scaleUpEvents": on}})
+		containers, _, _ := unstructured.NestedSlice(objects["Deployment tsunagu-system/tsunagu-controller"].Object, "spec", "template", "spec", "containers")
+		if len(containers) != 1 {
+			t.Fatalf("%d containers", len(containers))
+		}
+		args, _ = containers[0].(map[string]any)["args"].([]any)
+		rules, _, _ := unstructured.NestedSlice(objects["ClusterRole /tsunagu-controller"].Object, "rules")
+		may = map[string][]any{}
+		for _, r := range rules {
+			r := r.(map[string]any)
+			for _, group := range r["apiGroups"].([]any) {
+				for _, resource := range r["resources"].([]any) {
+					key := fmt.Sprintf("%v/%v", group, resource)
+					may[key] = append(may[key], r["verbs"].([]any)...)
+				}
+			}
+		}
+		return args, may
+	}
+	without, before := rights(false)
+	with, after := rights(true)
+	if slices.Contains(without, any("--scale-up-events")) || !slices.Contains(with, any("--scale-up-events")) {
+		t.Errorf("the flags are %v and %v", without, with)
+	}
+	more := map[string][]any{}
+	for key, verbs := range after {
+		for _, v := range verbs {
+			if !slices.Contains(before[key], v) {
+				more[key] = append(more[key], v)
+			}
+		}
+	}
+	list := []any{"list"}
+	want := map[string][]any{"apps/deployments": list, "cluster.x-k8s.io/machinedeployments": list, "cluster.x-k8s.io/machinesets": list, "cluster.x-k8s.io/machinepools": list,
+		"cluster.x-k8s.io/machines": list, "infrastructure.cluster.x-k8s.io/*": {"get"}, "authorization.k8s.io/subjectaccessreviews": {"create"}}
+	if len(before["/nodes"]) == 0 || !slices.Contains(before["/nodes"], any("list")) {
+		want["/nodes"] = list
+	}
+	if diff := cmp.Diff(want, more); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -22,10 +22,11 @@ type node struct {
 	options
 	log     *slog.Logger
 	place   segment.Place
-	segment *segment.Segment
-	agent   keeper // nil on a worker
+	segment *segment.Segment // nil in mode table
+	agent   keeper           // nil on a worker
 	proxy   *proxy.Proxy
 	check   *proxy.Checker // asks this node's API server
+	leave   func() error   // takes the addresses off the node
 	detour  detour
 	counts  *counts
 }
@@ -45,7 +46,7 @@ func run(ctx context.Context, o options, log *slog.Logger) (err error) {
 		if err := n.own(ctx); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, n.segment.Close()) }()
+		defer func() { err = errors.Join(err, n.leave()) }()
 	}
 	var parts sync.WaitGroup
 	defer parts.Wait()
@@ -66,6 +67,9 @@ func run(ctx context.Context, o options, log *slog.Logger) (err error) {
 
 // own prepares this node to have the addresses.
 func (n *node) own(ctx context.Context) error {
+	if n.mode == byTableMode {
+		return n.route()
+	}
 	place, err := segment.Locate(n.device, n.addresses)
 	if err != nil {
 		return err
@@ -83,7 +87,7 @@ func (n *node) own(ctx context.Context) error {
 	if n.segment, err = segment.Open(segment.Config{Interface: place.Interface, Addresses: n.addresses, Log: n.log}); err != nil {
 		return err
 	}
-	if n.vrrp.Router != 0 {
+	if n.leave = n.segment.Close; n.mode == byVRRPMode {
 		n.agent, err = n.router()
 	} else {
 		n.agent, err = n.member(ctx)

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
+	"github.com/tsunagu-net/tsunagu/vip/carrier"
 	"github.com/tsunagu-net/tsunagu/vip/control"
-	"github.com/tsunagu-net/tsunagu/vip/segment"
 	"github.com/tsunagu-net/tsunagu/vip/viptest"
 )
 
@@ -188,7 +188,7 @@ func TestHandover(t *testing.T) {
 	c, err := link.Dial(heir.NS)
 	must(t, err)
 	defer c.Close()
-	if _, err := c.ByName(segment.Device); !link.Missing(err) {
+	if _, err := c.ByName(carrier.Device); !link.Missing(err) {
 		t.Errorf("the device is still there: %v", err)
 	}
 }

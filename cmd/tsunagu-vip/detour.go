@@ -23,7 +23,7 @@ const brisk = 300 * time.Millisecond
 
 // openDetour prepares it, and returns where the connections arrive.
 func (n *node) openDetour(ctx context.Context) []net.Listener {
-	if n.agent == nil || n.options.health == "none" {
+	if n.agent == nil || n.options.health == "none" || n.mode == byTableMode { // there the routers lead elsewhere
 		return nil
 	}
 	s, err := steer.New(n.apiPort, n.addresses...)

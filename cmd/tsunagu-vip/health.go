@@ -47,7 +47,7 @@ func (n *node) watch(ctx context.Context) {
 		led := n.detour.turn(!local.works() && n.proxy != nil && n.proxy.Elsewhere(), n.log)
 		n.counts.led.Store(led)
 		// An owner that leads elsewhere stays: a move would end connections that work.
-		ready := n.segment.Up() && (local.works() || led && n.counts.owns.Load())
+		ready := (n.segment == nil || n.segment.Up()) && (local.works() || led && n.counts.owns.Load())
 		if ready != was || first {
 			was = ready
 			n.counts.ready.Store(ready)

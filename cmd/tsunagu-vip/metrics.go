@@ -102,8 +102,11 @@ func (n *node) Collect(to chan<- prometheus.Metric) {
 	gauge(lagNow, v.LagMS/1000)
 	count(turns, float64(n.counts.gained.Load()), "owner")
 	count(turns, float64(n.counts.lost.Load()), "other")
-	count(claims, float64(n.segment.Claims()))
 	count(refused, float64(n.agent.Refused()))
+	if n.segment == nil {
+		return
+	}
+	count(claims, float64(n.segment.Claims()))
 	if in, out, err := n.segment.Dropped(); err == nil {
 		count(droppedFrames, float64(in), "in")
 		count(droppedFrames, float64(out), "out")

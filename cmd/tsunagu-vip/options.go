@@ -33,7 +33,9 @@ type options struct {
 	preempt   bool
 	port      uint16
 	keyFiles  []string
-	vrrp      vrrp.Config // Router 0: by the lease
+	mode      string
+	vrrp      vrrp.Config
+	routes    routing
 
 	apiPort  uint16
 	health   string
@@ -64,7 +66,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.BoolVar(&o.preempt, "preempt", false, "move the address to a node of more weight as soon as there is one")
 	port := f.Uint("port", vip.DefaultPort, "UDP port between the nodes")
 	keys := f.String("key-file", strings.Join(secrets, ","), "comma list of files; the first that exists has the secret that all control-plane nodes share")
-	mode := vrrpFlags(f, &o.vrrp)
+	settle := modeFlags(f, &o)
 	apiPort := f.Uint("api-port", 6443, "port of the API servers, on the address too")
 	f.StringVar(&o.health, "health", "", `URL that tells whether the node's API server is ready (default: https://127.0.0.1:API-PORT/readyz); "none": never asked`)
 	f.StringVar(&o.proxy, "proxy", "127.0.0.1:7443", `where this node's programs reach an API server, whichever works; "" for nowhere`)
@@ -123,7 +125,7 @@ func parse(args []string, out io.Writer) (options, error) {
 		}
 		o.servers = append(o.servers, s)
 	}
-	errs = append(errs, mode(o))
+	errs = append(errs, settle(o))
 	if len(o.addresses) == 0 && (o.proxy == "" || len(o.servers) == 0) {
 		errs = append(errs, errors.New("nothing to do: --address names the control plane's address; on a worker --servers names what the proxy leads to"))
 	}

@@ -75,7 +75,7 @@ func (n *node) members(ctx context.Context) (all []netip.Addr) {
 	if err != nil {
 		return nil
 	}
-	all = slices.Clone(n.vrrpServers())
+	all = slices.Clone(n.namedServers())
 	for _, m := range s.Members {
 		a, err := netip.ParseAddr(m.Address)
 		if err != nil || a.IsLinkLocalUnicast() || !m.Self && m.SilentMS >= 0 && m.Weight == 0 {
@@ -88,9 +88,10 @@ func (n *node) members(ctx context.Context) (all []netip.Addr) {
 	return all
 }
 
-// vrrpServers are the nodes that VRRP speaks to one by one. It has no list of members, and most nodes say nothing.
-func (n *node) vrrpServers() []netip.Addr {
-	if n.vrrp.Router == 0 {
+// namedServers are the nodes that --peers names, where that is all that is known of them: VRRP has no list of members, and with a routing table
+// nobody says anything.
+func (n *node) namedServers() []netip.Addr {
+	if n.mode == byLeaseMode {
 		return nil
 	}
 	return n.peers

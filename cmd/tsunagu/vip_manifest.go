@@ -32,13 +32,15 @@ type vipManifest struct {
 	preempt   bool
 	apiPort   uint16
 	notes     []string
-	// mode is lease or vrrp.
+	// mode is one of vipModes.
 	mode string
-	vrrp legacy.VRRP
+	// table and protocol are those of the routes, with mode table.
+	table, protocol int
+	vrrp            legacy.VRRP
 }
 
 // vipModes are how the nodes agree.
-var vipModes = []string{"lease", "vrrp"}
+var vipModes = []string{"lease", "vrrp", "table"}
 
 func (a *app) vipManifest() *cobra.Command {
 	var m vipManifest
@@ -66,7 +68,9 @@ func (a *app) vipManifest() *cobra.Command {
 	f.IntVar(&m.weight, "weight", 1, "preference of the node; 0 makes a witness")
 	f.BoolVar(&m.preempt, "preempt", false, "move the address to a node of more weight as soon as there is one")
 	f.Uint16Var(&m.apiPort, "api-port", 6443, "port of the API servers")
-	f.StringVar(&m.mode, "mode", "lease", "how the nodes agree on who has the address: lease, or vrrp among nodes that run keepalived")
+	f.StringVar(&m.mode, "mode", "lease", "how the nodes agree on who has the address: lease; vrrp among nodes that run keepalived; table, for a routing daemon to export")
+	f.IntVar(&m.table, "table-id", 198, "number of the routing table, with --mode=table")
+	f.IntVar(&m.protocol, "table-protocol", 248, "protocol of the routes in it")
 	f.IntVar(&m.vrrp.Router, "vrrp-router-id", 0, "keepalived's virtual_router_id")
 	f.IntVar(&m.vrrp.Priority, "vrrp-priority", 100, "preference of the node with VRRP")
 	f.StringVar(&m.vrrp.Interval, "vrrp-interval", "1s", "keepalived's advert_int")
@@ -126,6 +130,9 @@ func (m *vipManifest) check() error {
 	if m.mode == "vrrp" && m.kind != "worker" {
 		return m.checkVRRP()
 	}
+	if m.mode == "table" && m.kind != "worker" {
+		return m.checkTable()
+	}
 	if !slices.Contains(vipModes, m.mode) {
 		return usage("--mode is one of "+strings.Join(vipModes, ", "), "--mode: %q is not known", m.mode)
 	}
@@ -159,7 +166,7 @@ func (m vipManifest) args() []string {
 		return []string{"--servers=" + list(m.addresses), "--api-port=" + strconv.Itoa(int(m.apiPort))}
 	}
 	args := []string{"--address=" + list(m.addresses)}
-	if m.mode != "vrrp" {
+	if m.mode == "lease" {
 		args = append(args, "--key-file="+m.secretFile())
 	}
 	if m.device != "" {
@@ -167,16 +174,19 @@ func (m vipManifest) args() []string {
 	}
 	if len(m.peers) > 0 {
 		args = append(args, "--peers="+list(m.peers))
-	} else if m.mode != "vrrp" {
+	} else if m.mode == "lease" {
 		args = append(args, "--first="+m.first)
 	}
-	if m.mode == "vrrp" {
+	switch m.mode {
+	case "vrrp":
 		args = append(args, m.vrrpArgs()...)
+	case "table":
+		args = append(args, "--mode=table", "--table-id="+strconv.Itoa(m.table), "--table-protocol="+strconv.Itoa(m.protocol))
 	}
 	if m.timing != "default" {
 		args = append(args, "--timing="+m.timing)
 	}
-	if m.weight != 1 && m.mode != "vrrp" {
+	if m.weight != 1 && m.mode == "lease" {
 		args = append(args, "--weight="+strconv.Itoa(m.weight))
 	}
 	if m.preempt {
@@ -210,7 +220,7 @@ func (m vipManifest) pod() corev1.PodSpec {
 		return spec
 	}
 	at.SecurityContext.Capabilities.Add = []corev1.Capability{"NET_ADMIN", "NET_RAW", "BPF", "SYS_ADMIN", "SYS_RESOURCE", "SYS_NICE", "IPC_LOCK"}
-	if m.mode == "vrrp" {
+	if m.mode != "lease" { // no secret is shared
 		return spec
 	}
 	// The folder, not the file: on K3s it is written after this Pod may have begun, and is waited for.

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -24,8 +25,10 @@ type Route struct {
 	Table, Priority, MTU, AdvMSS int
 	// Scope as in rtnetlink(7); nil is link without a gateway and universe with one.
 	Scope *int
-	// Protocol is who made it (read only; ours are RouteProtocol).
+	// Protocol is who made it, 0 to 255; one that is made with 0 is ours, RouteProtocol.
 	Protocol int
+	// Expires is when it goes by itself, in seconds from now; 0 for never. With IPv6 only, and not read.
+	Expires int
 }
 
 // mainTable is RT_TABLE_MAIN.
@@ -65,7 +68,7 @@ func (r Route) message(del bool) message {
 	case r.Dst.Addr().Is4() && !r.Gateway.IsValid():
 		scope = unix.RT_SCOPE_LINK
 	}
-	protocol, kind := uint8(RouteProtocol), uint8(unix.RTN_UNICAST)
+	protocol, kind := uint8(cmp.Or(r.Protocol, RouteProtocol)), uint8(unix.RTN_UNICAST)
 	if del {
 		protocol, kind = 0, 0
 	}
@@ -94,6 +97,9 @@ func (r Route) message(del bool) message {
 	m.u32(unix.RTA_TABLE, uint32(r.Table))
 	if r.Priority > 0 {
 		m.u32(unix.RTA_PRIORITY, uint32(r.Priority))
+	}
+	if r.Expires > 0 {
+		m.u32(unix.RTA_EXPIRES, uint32(r.Expires))
 	}
 	if r.MTU > 0 || r.AdvMSS > 0 {
 		m.nest(unix.RTA_METRICS, func(m *message) {

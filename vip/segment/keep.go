@@ -3,18 +3,12 @@ package segment
 import (
 	"time"
 
-	"github.com/tsunagu-net/tsunagu/kernel/link"
-	"github.com/tsunagu-net/tsunagu/kernel/socket"
+	"github.com/tsunagu-net/tsunagu/vip/carrier"
 )
 
-// The addresses leave the device by themselves after lifetime, should nobody
-// refresh them: the second line behind the fence. The interface is looked at
-// every glance.
-const (
-	lifetime = 3 * time.Second
-	refresh  = time.Second
-	glance   = 100 * time.Millisecond
-)
+// glance is how often the interface is looked at. That the addresses leave their
+// device by themselves (carrier.Lifetime) is the second line behind the fence.
+const glance = 100 * time.Millisecond
 
 // bursts are the times after the beginning at which the addresses are announced:
 // at once, and again because a frame may be lost and a switch may not be ready;
@@ -55,11 +49,11 @@ func (s *Segment) keep() {
 		}
 		owns := s.owns.Load() && s.ctx.Err() == nil
 		switch {
-		case owns && time.Since(refreshed) >= refresh:
-			s.place()
+		case owns && time.Since(refreshed) >= carrier.Refresh:
+			s.said.place(s.Log, s.carrier.Place())
 			placed, refreshed = true, time.Now()
 		case !owns && placed:
-			s.vacate()
+			s.said.place(s.Log, s.carrier.Vacate())
 			placed = false
 		}
 		wait := glance
@@ -77,35 +71,6 @@ func (s *Segment) keep() {
 			}
 		}
 		timer.Reset(max(wait, 0))
-	}
-}
-
-// place puts the addresses on the device, or prolongs their lives.
-func (s *Segment) place() {
-	var ops []link.Op
-	for _, a := range s.Addresses {
-		ops = append(ops, link.PutAddress(Device, s.device, host(a), link.AddressOptions{NoPrefixRoute: true, Valid: lifetime, Aside: true}))
-	}
-	err := s.conn.Apply(ops...)
-	if link.Missing(err) { // somebody removed the device
-		if err = s.make(); err == nil {
-			err = s.conn.Apply(ops...)
-		}
-	}
-	s.said.place(s.Log, err)
-}
-
-// vacate takes the addresses away, and the connections that are left with them.
-func (s *Segment) vacate() {
-	var ops []link.Op
-	for _, a := range s.Addresses {
-		ops = append(ops, link.DeleteAddress(Device, s.device, host(a)).Forgiving())
-	}
-	s.said.place(s.Log, s.conn.Apply(ops...))
-	for _, a := range s.Addresses {
-		if n, err := socket.Destroy(a); n > 0 || err != nil {
-			s.Log.Info("ended the connections of an address that has left", "address", a, "connections", n, "err", err)
-		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tsunagu-net/tsunagu/kernel/link"
+	"github.com/tsunagu-net/tsunagu/vip/carrier"
 )
 
 // Place is where the addresses belong on a node.
@@ -37,7 +38,7 @@ func Locate(device string, addresses []netip.Addr) (Place, error) {
 	subnets := map[string][]netip.Prefix{}
 	var names []string
 	for _, l := range links {
-		if l.Loopback || l.Name == Device {
+		if l.Loopback || l.Name == carrier.Device {
 			continue
 		}
 		names = append(names, l.Name)

@@ -15,11 +15,9 @@ import (
 	"github.com/tsunagu-net/tsunagu/kernel/fence"
 	"github.com/tsunagu-net/tsunagu/kernel/link"
 	"github.com/tsunagu-net/tsunagu/kernel/wire"
+	"github.com/tsunagu-net/tsunagu/vip/carrier"
 	"github.com/tsunagu-net/tsunagu/vip/lease"
 )
-
-// Device carries the addresses on each node.
-const Device = "tsunagu-vip"
 
 // Config of a Segment.
 type Config struct {
@@ -32,9 +30,9 @@ type Config struct {
 // Segment is a vip.Announcer.
 type Segment struct {
 	Config
-	conn   *link.Conn
-	fence  *fence.Fence
-	device int // index
+	conn    *link.Conn
+	fence   *fence.Fence
+	carrier *carrier.Carrier
 
 	until atomic.Int64 // what was allowed last
 	owns  atomic.Bool
@@ -90,10 +88,8 @@ func (s *Segment) open() (err error) {
 	if err := s.bind(nic); err != nil {
 		return err
 	}
-	if err := s.clean(); err != nil {
-		return err
-	}
-	return s.make()
+	s.carrier, err = carrier.New(s.conn, s.Addresses, s.Log)
+	return err
 }
 
 // bind follows the interface: it may have been made again under its name, or have
@@ -169,7 +165,7 @@ func (s *Segment) Close() error {
 	s.owns.Store(false)
 	s.cancel()
 	<-s.done
-	err := errors.Join(s.fence.Allow(0), s.conn.Apply(link.Delete(Device).Forgiving()))
+	err := errors.Join(s.fence.Allow(0), s.carrier.Remove())
 	if err == nil { // with the address gone there is nothing to guard, and another program may be told to have it here
 		s.mu.Lock()
 		err = s.fence.Detach(s.nic.Index)
@@ -196,5 +192,3 @@ func (s *Segment) mac() net.HardwareAddr {
 	defer s.mu.Unlock()
 	return s.nic.MAC
 }
-
-func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }

@@ -1,4 +1,4 @@
-package segment
+package carrier
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 
 // clean removes what a former run left, and addresses that another program
 // (kube-vip, keepalived) put on an interface and left there.
-func (s *Segment) clean() error {
-	links, err := s.conn.Links()
+func (c *Carrier) clean() error {
+	links, err := c.conn.Links()
 	if err != nil {
 		return err
 	}
@@ -19,22 +19,22 @@ func (s *Segment) clean() error {
 	for _, l := range links {
 		names[l.Index] = l.Name
 	}
-	have, err := s.conn.Addresses()
+	have, err := c.conn.Addresses()
 	if err != nil {
 		return err
 	}
-	gone, err := leftover(have, s.Addresses, names)
+	gone, err := leftover(have, c.addresses, names)
 	if err != nil {
 		return err
 	}
 	var ops []link.Op
 	for _, a := range gone {
 		if names[a.Index] != Device {
-			s.Log.Info("removes an address that another program left", "address", a.Prefix, "interface", names[a.Index])
+			c.log.Info("removes an address that another program left", "address", a.Prefix, "interface", names[a.Index])
 		}
 		ops = append(ops, link.DeleteAddress(names[a.Index], a.Index, a.Prefix).Forgiving())
 	}
-	return s.conn.Apply(append(ops, link.Delete(Device).Forgiving())...)
+	return c.conn.Apply(append(ops, link.Delete(Device).Forgiving())...)
 }
 
 // leftover are the owned addresses that are on the node already. One with its
@@ -53,16 +53,16 @@ func leftover(have []link.Address, owned []netip.Addr, names map[int]string) (go
 }
 
 // make makes the device.
-func (s *Segment) make() error {
-	if err := s.conn.Apply(link.NewBridge(link.End{Name: Device, Group: link.Group, Down: true})); err != nil {
+func (c *Carrier) make() error {
+	if err := c.conn.Apply(link.NewBridge(link.End{Name: Device, Group: link.Group, Down: true})); err != nil {
 		return err
 	}
-	d, err := s.conn.ByName(Device)
+	d, err := c.conn.ByName(Device)
 	if err != nil {
 		return err
 	}
-	s.device = d.Index
-	if slices.ContainsFunc(s.Addresses, netip.Addr.Is6) && link.ReadHere("ipv6/conf/"+Device+"/disable_ipv6") == "1" {
+	c.device = d.Index
+	if slices.ContainsFunc(c.addresses, netip.Addr.Is6) && link.ReadHere("ipv6/conf/"+Device+"/disable_ipv6") == "1" {
 		if err := link.WriteHere("ipv6/conf/"+Device+"/disable_ipv6", "0"); err != nil {
 			return fmt.Errorf("allow IPv6 on %s: %w", Device, err)
 		}
@@ -71,5 +71,5 @@ func (s *Segment) make() error {
 	if path := "ipv6/conf/" + Device + "/addr_gen_mode"; link.ReadHere(path) != "" {
 		_ = link.WriteHere(path, "1")
 	}
-	return s.conn.Apply(link.Up(Device, d.Index))
+	return c.conn.Apply(link.Up(Device, d.Index))
 }

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/tsunagu-net/tsunagu/kernel/link"
+	"github.com/tsunagu-net/tsunagu/vip/carrier"
+	"github.com/tsunagu-net/tsunagu/vip/control"
+	"github.com/tsunagu-net/tsunagu/vip/table"
+)
+
+// byTable is a keeper where nothing is kept from others: every node has the addresses while it would serve well.
+type byTable struct {
+	*table.Table
+	own    netip.Addr
+	counts *counts
+}
+
+// errNobodyElse is the answer to questions about other nodes.
+var errNobodyElse = errors.New("with --mode=table every node has the addresses that would serve well, and none knows of others")
+
+// Run waits; the addresses go with the Table.
+func (k byTable) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// SetReady is of keeper.
+func (k byTable) SetReady(_ context.Context, ready bool) error {
+	if ready {
+		k.counts.gained.Add(1)
+	} else if k.counts.owns.Load() {
+		k.counts.lost.Add(1)
+	}
+	k.counts.owns.Store(ready)
+	k.Have(ready)
+	return nil
+}
+
+// Handover is of keeper.
+func (k byTable) Handover(context.Context, netip.Addr) error {
+	return fmt.Errorf("hand over: %w", errNobodyElse)
+}
+
+// Remove is of keeper.
+func (k byTable) Remove(context.Context, ...netip.Addr) error {
+	return fmt.Errorf("remove: %w", errNobodyElse)
+}
+
+// Refused is of keeper: nobody says anything.
+func (k byTable) Refused() int64 { return 0 }
+
+// Look is of keeper.
+func (k byTable) Look(context.Context) (control.Status, error) {
+	v := control.Status{Mode: byTableMode, Node: k.own.String(), Owns: k.Has(), Members: []control.Node{{Address: k.own.String(), Self: true, Ready: k.counts.ready.Load(), Weight: 1}}}
+	if v.Owns {
+		v.Owner = v.Node
+	}
+	return v, nil
+}
+
+// route prepares this node to have the addresses, and routes to them.
+func (n *node) route() error {
+	own, err := aside(n.addresses)
+	if n.options.node.IsValid() {
+		own = n.options.node
+	}
+	switch {
+	case err != nil:
+		return err
+	case !own.IsValid():
+		return fmt.Errorf("this node has no address of the family of %s: name one under which others reach it (--node-address)", n.addresses[0])
+	}
+	n.place.Own = own
+	t, err := table.Open(table.Config{Addresses: n.addresses, Number: n.routes.number, Protocol: n.routes.protocol, Log: n.log})
+	if err != nil {
+		return err
+	}
+	n.agent, n.leave = byTable{t, own, n.counts}, t.Close
+	return nil
+}
+
+// aside gives the node's own address, and refuses addresses that hosts of a segment would ask for by ARP: every node would answer.
+func aside(addresses []netip.Addr) (own netip.Addr, err error) {
+	c, err := link.DialHere()
+	if err != nil {
+		return own, err
+	}
+	defer c.Close()
+	have, err := c.Addresses()
+	if err != nil {
+		return own, err
+	}
+	for _, h := range have {
+		l, err := c.ByIndex(h.Index)
+		if err != nil || l.Loopback || l.Name == carrier.Device || h.Prefix.Addr().IsLinkLocalUnicast() {
+			continue
+		}
+		for _, a := range addresses {
+			if !h.Prefix.IsSingleIP() && h.Prefix.Contains(a) {
+				return own, fmt.Errorf("address %s is in the subnet %s of %s, where hosts ask for it by ARP or neighbour discovery and every node would answer: choose one of no subnet, or --mode=lease", a, h.Prefix.Masked(), l.Name)
+			}
+		}
+		if !own.IsValid() && h.Prefix.Addr().Is4() == addresses[0].Is4() && h.Prefix.Addr().IsGlobalUnicast() {
+			own = h.Prefix.Addr()
+		}
+	}
+	return own, nil
+}

@@ -106,7 +106,7 @@ func (s *Server) attach(ctx context.Context, r *request, pod Pod) (Record, error
 	for i, one := range plan {
 		record.Intended = append(record.Intended, one.sel.IfName)
 		if i > 0 {
-			record.Asked[one.sel.IfName] = one.sel.element()
+			record.Asked[one.sel.IfName] = one.written
 		}
 	}
 	record.DeviceInfo = s.deviceInfos(plan)

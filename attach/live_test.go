@@ -417,3 +417,22 @@ func TestLiveSticky(t *testing.T) {
 	s.ok("DEL")
 	n.clean()
 }
+
+// What kubelet and the definition say of a network besides its element is no edit of it: its interface stays when another one comes.
+func TestLiveLeavesWhatItWasGiven(t *testing.T) {
+	n := newLiveNode(t)
+	n.define("fixed", `{"type":"macvlan","master":"up1","ipam":{"type":"static"},"args":{"cni":{"ips":["10.20.0.5/24"]}}}`)
+	n.definitions["default/card"] = Definition{Namespace: "default", Name: "card", Resource: "rdma/hca", Config: `{"type":"macvlan","master":"up1"}`}
+	s := n.pod("web", "fixed,card")
+	devices := given{s.pod.UID + " rdma/hca": {"hca7"}}
+	n.server.planner.devices, n.server.Devices = devices, devices
+	s.add()
+	fixed, card := s.index("net1"), s.index("net2")
+	s.wishes("fixed,card,hub")
+	s.settled(map[string][]string{"eth0": podAddress, "net1": {"10.20.0.5/24"}, "net2": {}, "net3": {"10.9.0.1/24"}})
+	if s.index("net1") != fixed || s.index("net2") != card {
+		t.Errorf("interfaces %d and %d were made anew: %d, %d", fixed, card, s.index("net1"), s.index("net2"))
+	}
+	s.ok("DEL")
+	n.clean()
+}

@@ -30,6 +30,8 @@ type planned struct {
 	// answered tells that the network's giver has said what fixed is, and resolvers.
 	answered  bool
 	resolvers ipam.DNS
+	// written is the element as the annotation has it: sel has what kubelet and the definition say too.
+	written string
 	// resource is that of the device sel.DeviceID, "" for a network without.
 	resource string
 }
@@ -91,7 +93,7 @@ func (p planner) podInterface(network, ifName string) (planned, error) {
 }
 
 func (p planner) resolve(ctx context.Context, pod Pod, s Selection, devices *handout) (planned, error) {
-	one := planned{sel: s}
+	one := planned{sel: s, written: s.element()}
 	d, err := p.definitions.Definition(ctx, s.Namespace, s.Name)
 	if errors.Is(err, ErrNotFound) {
 		return one, unknownNetwork(s, pod.Namespace, p.definitions.All())

@@ -65,7 +65,11 @@ func (r *router) run(ctx context.Context) {
 }
 
 // A question is asked in its VLAN alone, and only an answer that comes in it counts; the node has no interface for the VLAN.
-func TestAskInAVLAN(t *testing.T) {
+func TestAskInAVLAN(t *testing.T) { askInAVLAN(t, nil) }
+
+// askInAVLAN asks on a trunk that was prepared.
+func askInAVLAN(t *testing.T, prepare func(*link.Conn, link.Link) error) {
+	t.Helper()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -94,6 +98,9 @@ func TestAskInAVLAN(t *testing.T) {
 		must(err)
 		must(c.Apply(link.Up(name, l.Index)))
 		ends[ns] = l
+	}
+	if prepare != nil {
+		must(prepare(conn, ends[node]))
 	}
 	v4, v6 := netip.MustParseAddr("10.120.0.1"), netip.MustParseAddr("fd00:121::1")
 	r := &router{mac: ends[outside].MAC, index: ends[outside].Index, addresses: map[int]netip.Addr{120: v4, 121: v6}}

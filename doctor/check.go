@@ -30,7 +30,7 @@ func Checks() []Check {
 		agentMissing, agentNotReady, mixedVersions, agentSilent,
 		noPodCIDR, overlappingPodCIDRs, noInternalIP,
 		crdMissing, crdOutdated, controllerDown, webhookSilent, webhookDistrusted,
-		networkNotReady, foreignDefinition,
+		networkNotReady, foreignDefinition, networkLost, networkNowhere,
 		brokenDefinition, unknownPlugin, unknownIPAM, missingPool,
 		podRefused, unknownNetwork, badAnnotation, missingInterface, sandboxFailed,
 		poolNearlyFull, poolFull, overlappingPools, orphanedBlock, duplicateAddress, gatewayGivenOut, leakedAddress, badPool,

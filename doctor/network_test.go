@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"fmt"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tsunagu-net/tsunagu/api/v1alpha1"
@@ -8,6 +10,27 @@ import (
 
 func config(text string) func(*Snapshot) {
 	return func(s *Snapshot) { s.Definitions[1].Spec.Config = text }
+}
+
+// onNodes gives blue a reach, and has node1, node2, … say how it is there; "" says nothing.
+func onNodes(phases ...v1alpha1.NetworkPhase) func(*Snapshot) {
+	return func(s *Snapshot) {
+		s.Networks[0].Spec.Reach = &v1alpha1.Reach{Trunk: "eth1", VLAN: 120}
+		for i, phase := range phases {
+			n := v1alpha1.NodeNetwork{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node%d", i+1)}}
+			state := v1alpha1.NodeNetworkState{Name: "blue", Phase: phase, Interface: "eth1"}
+			switch phase {
+			case v1alpha1.NetworkPhaseDegraded:
+				state.Reason, state.Message = "VLANSilent", "gateway 10.0.0.1 does not answer in VLAN 120 of eth1"
+			case v1alpha1.NetworkPhaseMissing:
+				state.Reason, state.Message = "NoInterface", "the node has no interface eth1"
+			}
+			if phase != "" {
+				n.Status.Networks = []v1alpha1.NodeNetworkState{state}
+			}
+			s.OnNodes = append(s.OnNodes, n)
+		}
+	}
 }
 
 const hand = "NetworkAttachmentDefinition demo/hand"
@@ -25,6 +48,21 @@ var networkDiagnoses = []diagnosis{
 		s.Networks[0].Status.Conditions = nil
 		s.Networks[0].CreationTimestamp = metav1.NewTime(now)
 	}, "TSU3001", nil, ""},
+
+	{"there", onNodes("Ready", "Missing"), "TSU3003", nil, ""},
+	{"the switch port does not carry the VLAN", onNodes("Ready", "Degraded"), "TSU3003",
+		[]string{"warning | Node node2 | Network blue: VLANSilent: gateway 10.0.0.1 does not answer | switch port of eth1 | gatewayCheck: Off"}, ""},
+	{"on one node of two", onNodes("Ready", "Missing"), "TSU3004", nil, ""},
+	{"on none", onNodes("Missing", "Degraded"), "TSU3004", []string{"error | Network blue | node1: the node has no interface eth1; node2: gateway 10.0.0.1 | spec.reach"}, ""},
+	{"of a port group, that nobody wants", func(s *Snapshot) {
+		onNodes()(s)
+		s.Networks[0].Spec.Reach = &v1alpha1.Reach{PortGroup: &v1alpha1.PortGroup{Name: "vlan120"}}
+	}, "TSU3004", nil, ""},
+	{"no agent says a word", onNodes(""), "TSU3004", []string{"error | Network blue | no agent says anything | tsunagu status"}, ""},
+	{"made this moment", func(s *Snapshot) {
+		onNodes("")(s)
+		s.Networks[0].CreationTimestamp = metav1.NewTime(now)
+	}, "TSU3004", nil, ""},
 
 	{"own definitions", nothing, "TSU3002", nil, ""},
 	{"somebody else's", func(s *Snapshot) { s.Definitions[0].Labels = nil },

@@ -30,6 +30,7 @@ const (
 	CRDs        Part = "customresourcedefinitions"
 	Definitions Part = "network-attachment-definitions"
 	Networks    Part = "networks"
+	OnNodes     Part = "nodenetworks"
 	Pools       Part = "ippools"
 	Blocks      Part = "ipblocks"
 	Addresses   Part = "ipaddresses"
@@ -58,9 +59,11 @@ type Snapshot struct {
 	CRDs        []crdv1.CustomResourceDefinition
 	Definitions []nadv1.NetworkAttachmentDefinition
 	Networks    []v1alpha1.Network
-	Pools       []v1alpha1.IPPool
-	Blocks      []v1alpha1.IPBlock
-	Addresses   []v1alpha1.IPAddress
+	// OnNodes say which Networks there are on which node.
+	OnNodes   []v1alpha1.NodeNetwork
+	Pools     []v1alpha1.IPPool
+	Blocks    []v1alpha1.IPBlock
+	Addresses []v1alpha1.IPAddress
 	// Webhooks is the configuration of tsunagu, if there is one, and
 	// Certificates what its Secret has besides keys.
 	Webhooks     []admissionregv1.ValidatingWebhookConfiguration

@@ -112,6 +112,7 @@ func judged(raw *snapshot.Snapshot) *doctor.Snapshot {
 		Definitions: raw.Definitions,
 		Networks:    raw.Networks,
 		Pools:       raw.Pools,
+		OnNodes:     raw.OnNodes,
 		Blocks:      raw.Blocks,
 		Addresses:   raw.Addresses,
 		Webhooks:    raw.Webhooks,

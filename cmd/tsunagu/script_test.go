@@ -218,8 +218,9 @@ func (f *fakeAPI) object(w http.ResponseWriter, r *http.Request) {
 	name := ""
 	if len(parts) > 4 {
 		name = parts[4]
-	} else {
-		name = meta(body)["name"].(string)
+	} else if name, _ = meta(body)["name"].(string); name == "" { // a review of rights: this API server knows none
+		refuse(http.StatusNotFound, "NotFound")
+		return
 	}
 	at := slices.IndexFunc(f.lists[parts[3]], func(o any) bool { return meta(o)["name"] == name })
 	f.writes++

@@ -40,6 +40,7 @@ func (s *Snapshot) lists() map[string]list {
 		"customresourcedefinitions":      into("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "CustomResourceDefinition", &s.CRDs),
 		"network-attachment-definitions": into("/apis/k8s.cni.cncf.io/v1/network-attachment-definitions", "NetworkAttachmentDefinition", &s.Definitions),
 		"networks":                       into(ownPath("networks"), "Network", &s.Networks),
+		"nodenetworks":                   into(ownPath("nodenetworks"), "NodeNetwork", &s.OnNodes),
 		"ippools":                        into(ownPath("ippools"), "IPPool", &s.Pools),
 		"ipblocks":                       into(ownPath("ipblocks"), "IPBlock", &s.Blocks),
 		"ipaddresses":                    into(ownPath("ipaddresses"), "IPAddress", &s.Addresses),

@@ -43,6 +43,7 @@ type Snapshot struct {
 	Definitions []nadv1.NetworkAttachmentDefinition
 	Networks    []v1alpha1.Network
 	Pools       []v1alpha1.IPPool
+	OnNodes     []v1alpha1.NodeNetwork
 	Blocks      []v1alpha1.IPBlock
 	Addresses   []v1alpha1.IPAddress
 	// Webhooks and Secrets are those of tsunagu's admission; of Secrets only

@@ -218,6 +218,7 @@ func TestIPv6(t *testing.T) {
 	w, err := x.Site.Watch(viptest.VIP6)
 	must(t, err)
 	defer w.Stop()
+	must(t, w.Fair(x.Site))
 	x.all()
 	first, ok := w.Answered(0, "", 10*time.Second)
 	if !ok {

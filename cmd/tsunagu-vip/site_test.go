@@ -95,6 +95,7 @@ func newTrio(t *testing.T, nodes int) *trio {
 	if x.watch, err = site.Watch(viptest.VIP4); err != nil {
 		t.Fatal(err)
 	}
+	must(t, x.watch.Fair(site))
 	return x
 }
 

@@ -27,6 +27,7 @@ type Watch struct {
 	heard   []bool
 	by      []string
 	claimed []Claim
+	stalls  []stall // nil unless Fair was called
 }
 
 // Claim is one frame that says that a MAC has the address.
@@ -155,8 +156,8 @@ func (w *Watch) GapAt(from time.Duration) (gap, at time.Duration) {
 			missed = true
 			continue
 		}
-		if missed && last >= 0 && sent >= from && sent-last > gap {
-			gap, at = sent-last, last-from
+		if lost := sent - last - w.stalled(last, sent); missed && last >= 0 && sent >= from && lost > gap {
+			gap, at = lost, last-from
 		}
 		last, missed = sent, false
 	}

@@ -38,3 +38,16 @@ func TestBoth(t *testing.T) {
 		}
 	}
 }
+
+// What the kernel takes from all is no gap of anybody's.
+func TestGapWithoutStalls(t *testing.T) {
+	ms := time.Millisecond
+	w := &Watch{sent: []time.Duration{0, 10 * ms, 500 * ms, 510 * ms, 900 * ms}, heard: []bool{true, false, true, false, true}}
+	if got, at := w.GapAt(0); got != 500*ms || at != 0 {
+		t.Errorf("%s at %s, want 500ms at the beginning", got, at)
+	}
+	w.stalls = []stall{{100 * ms, 350 * ms}, {490 * ms, 520 * ms}}
+	if got, at := w.GapAt(0); got != 380*ms || at != 500*ms {
+		t.Errorf("%s at %s, want 380ms at 500ms", got, at)
+	}
+}

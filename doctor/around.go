@@ -3,7 +3,8 @@ package doctor
 // aroundChecks are those about what stands beside tsunagu.
 func aroundChecks() []Check {
 	return []Check{
-		policyNotApplied, hostLocalPerNode, nodeFilesOverlap, addressNotInRange, fixedAddressShared, pluginNotInstalled, parentNotThere, dhcpSilent,
-		leaseForbidden, superAdmin, proxyDeadlock, arpSilenced, flannelConfig,
+		macTwice, policyNotApplied, hostLocalPerNode, nodeFilesOverlap, addressNotInRange, fixedAddressShared, pluginNotInstalled, parentNotThere, dhcpSilent,
+		networkTwice, primaryAsSecond, poolOverCluster, mtuTooLarge,
+		leaseForbidden, superAdmin, proxyDeadlock, noKubeconfig, addressInPool, noTokenKey, arpSilenced, flannelConfig,
 	}
 }

@@ -29,7 +29,7 @@ help: ## list the targets
 NEEDED := containerd:containerd runc:runc ip:iproute2 nft:nftables busybox:busybox-static \
           iperf3:iperf3 ping:iputils-ping conntrack:conntrack mount:mount curl:curl wget:wget \
           ovs-vswitchd:openvswitch-switch qemu-system-x86_64:qemu-system-x86 depmod:kmod clang:clang llvm-strip:llvm \
-          keepalived:keepalived dnsmasq:dnsmasq-base kea-dhcp4:kea-dhcp4-server kea-dhcp6:kea-dhcp6-server
+          keepalived:keepalived dnsmasq:dnsmasq-base kea-dhcp4:kea-dhcp4-server kea-dhcp6:kea-dhcp6-server vtysh:frr
 # files without a command of their own
 NEEDED_FILES := /usr/lib/cni/macvlan:containernetworking-plugins /usr/include/bpf/bpf_helpers.h:libbpf-dev
 
@@ -109,6 +109,7 @@ test-fuzz: ## the parsers of a Pod's annotation, of definitions and of what runt
 	$(SUDO) $(FUZZ) -fuzz '^FuzzReadRequest$$' ./attach
 	$(SUDO) $(FUZZ) -fuzztime 10s -fuzz '^FuzzConfig$$' ./attach/shimrpc
 	$(SUDO) $(FUZZ) -fuzztime 10s -fuzz '^FuzzRead$$' ./vip/vrrp
+	$(SUDO) $(FUZZ) -fuzztime 10s -fuzz '^FuzzParsePeer$$' ./bgp
 
 .PHONY: fuzz
 fuzz: ## every fuzzer, one after the other (FUZZTIME=60s)

@@ -41,6 +41,8 @@ var rooms = []room{
 		"a domain room looks down only; attach→ipam is the one way sideways. Declare a small interface and let cmd pass it in"},
 	{"ipam", []string{"api", "near", "reconcile", "kernel"},
 		"a domain room looks down only. Declare a small interface and let cmd pass it in"},
+	{"bgp", []string{"bgp"},
+		"bgp tells routes and knows neither what they are for nor any object of the API"},
 	{"overlay", []string{"bgp", "api", "reconcile", "kernel"},
 		"a domain room looks down only; overlay→bgp is the one way sideways. Declare a small interface and let cmd pass it in"},
 	{"node", []string{"api", "near", "reconcile", "kernel"},
@@ -53,7 +55,7 @@ var rooms = []room{
 		"kube speaks to the API server for the rooms: the kernel is not its business, and cmd and doctor are above it"},
 	{"deploy", nil,
 		"deploy holds manifests, not behaviour"},
-	{"cmd", []string{"doctor", "kube", "attach", "ipam", "overlay", "node", "vip", "api", "near", "reconcile", "kernel", "deploy"},
+	{"cmd", []string{"doctor", "kube", "attach", "ipam", "bgp", "overlay", "node", "vip", "api", "near", "reconcile", "kernel", "deploy"},
 		"a binary is wiring: what two binaries share belongs in a room"},
 }
 
@@ -83,6 +85,12 @@ var doors = []door{
 		},
 		only: []string{"kernel"},
 		why:  "everything privileged is behind one door: one place to review, to fake and to fence",
+	},
+	{
+		what:  "GoBGP",
+		paths: []string{"github.com/osrg/gobgp"},
+		only:  []string{"bgp/speaker"},
+		why:   "one place speaks BGP, and can be told from the outside by its bytes",
 	},
 	{
 		what:   "anything but apimachinery",

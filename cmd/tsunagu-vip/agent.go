@@ -22,7 +22,7 @@ type node struct {
 	options
 	log     *slog.Logger
 	place   segment.Place
-	segment *segment.Segment // nil in mode table
+	segment *segment.Segment // nil in modes table and bgp
 	agent   keeper           // nil on a worker
 	proxy   *proxy.Proxy
 	check   *proxy.Checker // asks this node's API server
@@ -67,8 +67,8 @@ func run(ctx context.Context, o options, log *slog.Logger) (err error) {
 
 // own prepares this node to have the addresses.
 func (n *node) own(ctx context.Context) error {
-	if n.mode == byTableMode {
-		return n.route()
+	if n.mode == byTableMode || n.mode == byBGPMode {
+		return n.everywhere()
 	}
 	place, err := segment.Locate(n.device, n.addresses)
 	if err != nil {

@@ -53,12 +53,13 @@ var (
 	claims        = prometheus.NewDesc("tsunagu_vip_foreign_claims_total", "Seconds in which another host claimed the address while this node had it.", nil, nil)
 	refused       = prometheus.NewDesc("tsunagu_vip_refused_messages_total", "Messages about the address by other hosts that were not believed; the log names them.", nil, nil)
 	serverWorks   = prometheus.NewDesc("tsunagu_vip_server_works", "1 when the proxy would lead to this API server.", []string{"server"}, nil)
+	sessionUp     = prometheus.NewDesc("tsunagu_vip_bgp_session_up", "1 when the routes are told to this BGP peer.", []string{"peer"}, nil)
 	serverConns   = prometheus.NewDesc("tsunagu_vip_server_connections", "Connections that the proxy leads to this API server.", []string{"server"}, nil)
 )
 
 // Describe is of prometheus.Collector.
 func (n *node) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ownerNow, ownerKnown, turns, epochNow, membersNow, readyNow, ledNow, lagNow, droppedFrames, claims, refused, serverWorks, serverConns} {
+	for _, d := range []*prometheus.Desc{ownerNow, ownerKnown, turns, epochNow, membersNow, readyNow, ledNow, lagNow, droppedFrames, claims, refused, serverWorks, serverConns, sessionUp} {
 		to <- d
 	}
 }
@@ -91,6 +92,9 @@ func (n *node) Collect(to chan<- prometheus.Metric) {
 		} else {
 			silent++
 		}
+	}
+	for _, p := range v.Peers {
+		gauge(sessionUp, bit(p.State == "established"), p.Address)
 	}
 	gauge(ownerNow, bit(v.Owns))
 	gauge(ownerKnown, bit(v.Owner != ""))

@@ -13,6 +13,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/tsunagu-net/tsunagu/bgp"
 	"github.com/tsunagu-net/tsunagu/vip"
 	"github.com/tsunagu-net/tsunagu/vip/lease"
 	"github.com/tsunagu-net/tsunagu/vip/vrrp"
@@ -36,6 +37,9 @@ type options struct {
 	mode      string
 	vrrp      vrrp.Config
 	routes    routing
+	bgp       bgp.Config
+
+	bgpPasswordFile string
 
 	apiPort  uint16
 	health   string

@@ -16,12 +16,17 @@ const (
 	byLeaseMode = "lease"
 	byVRRPMode  = "vrrp"
 	byTableMode = "table"
+	byBGPMode   = "bgp"
 )
+
+// modes are all of them.
+var modes = []string{byLeaseMode, byVRRPMode, byTableMode, byBGPMode}
 
 // foreignTo are flags that mean nothing in a mode, besides those of other modes.
 var foreignTo = map[string][]string{
 	byVRRPMode:  {"timing", "weight", "first", "join", "key-file"},
 	byTableMode: {"timing", "weight", "first", "join", "key-file", "preempt", "interface"},
+	byBGPMode:   {"timing", "weight", "first", "join", "key-file", "preempt", "interface"},
 }
 
 // routing is where routes to the addresses are put.
@@ -29,17 +34,18 @@ type routing struct{ number, protocol int }
 
 // modeFlags are --mode and those of single modes. What comes back settles them when all flags are read, with an error that names the flag.
 func modeFlags(f *flag.FlagSet, o *options) func(options) error {
-	f.StringVar(&o.mode, "mode", byLeaseMode, "how the nodes agree on who has the address: lease (a majority of them); vrrp (RFC 9568), among nodes that run keepalived; table: all have it whose API server works, and a routing daemon exports a table with routes to it")
+	f.StringVar(&o.mode, "mode", byLeaseMode, "how the nodes agree on who has the address: lease (a majority of them); vrrp (RFC 9568), among nodes that run keepalived; table: all have it whose API server works, and a routing daemon exports a table with routes to it; bgp: the same, and routers are told by BGP")
 	settle := vrrpFlags(f, &o.vrrp)
+	settleBGP := bgpFlags(f, o)
 	f.IntVar(&o.routes.number, "table-id", 198, "number of the routing table")
 	f.IntVar(&o.routes.protocol, "table-protocol", 248, "protocol of the routes in it, by which the daemon may know them: 1 to 255")
 	return func(o options) error {
-		if !slices.Contains([]string{byLeaseMode, byVRRPMode, byTableMode}, o.mode) {
-			return fmt.Errorf("--mode: %q is none of %s, %s, %s", o.mode, byLeaseMode, byVRRPMode, byTableMode)
+		if !slices.Contains(modes, o.mode) {
+			return fmt.Errorf("--mode: %q is none of %s", o.mode, strings.Join(modes, ", "))
 		}
 		var wrong []string
 		f.Visit(func(x *flag.Flag) {
-			for _, other := range []string{byVRRPMode, byTableMode} {
+			for _, other := range modes[1:] {
 				if o.mode != other && strings.HasPrefix(x.Name, other+"-") {
 					wrong = append(wrong, "--"+x.Name)
 				}
@@ -55,6 +61,8 @@ func modeFlags(f *flag.FlagSet, o *options) func(options) error {
 			return settle(o)
 		case o.mode == byTableMode:
 			return o.routes.check()
+		case o.mode == byBGPMode:
+			return settleBGP()
 		}
 		return nil
 	}

@@ -122,14 +122,20 @@ func TestRoutingTableRefuses(t *testing.T) {
 		"--weight: it means nothing with --mode=table":     {"--address", anywhere4, "--weight", "3"},
 		"--vrrp-router-id: it means nothing":               {"--address", anywhere4, "--vrrp-router-id", "3"},
 	} {
-		o := &output{}
-		p, err := x.Nodes[0].Start(o, []string{asProgram + "=1"}, append([]string{os.Args[0], "--mode", "table", "--state-dir", filepath.Join(x.dir, "state"), "--run-dir", filepath.Join(x.dir, "run")}, args...)...)
-		must(t, err)
-		for end := time.Now().Add(3 * time.Second); !p.Ended() && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		}
-		if !p.Ended() || !strings.Contains(o.String(), want) {
-			t.Errorf("%v: ended %v: %s", args, p.Ended(), o)
-		}
-		p.Stop()
+		x.refuses(x.Nodes[0], want, append([]string{"--mode", "table"}, args...)...)
+	}
+}
+
+// refuses runs the program on a node, where it is to end at once and to say why.
+func (x *trio) refuses(n *viptest.Node, want string, flags ...string) {
+	x.t.Helper()
+	o := &output{}
+	p, err := n.Start(o, []string{asProgram + "=1"}, append([]string{os.Args[0], "--state-dir", filepath.Join(x.dir, "state"), "--run-dir", filepath.Join(x.dir, "run")}, flags...)...)
+	must(x.t, err)
+	defer p.Stop()
+	for end := time.Now().Add(3 * time.Second); !p.Ended() && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	}
+	if !p.Ended() || !strings.Contains(o.String(), want) {
+		x.t.Errorf("%v: ended %v: %s", flags, p.Ended(), o)
 	}
 }

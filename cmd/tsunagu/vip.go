@@ -49,7 +49,11 @@ func printVIP(w io.Writer, t terminal, s control.Status) {
 		case s.Owns:
 			owner += " (this node)"
 		}
-		fmt.Fprintf(w, "%s on %s: %s\n\n", strings.Join(s.Addresses, ", "), s.Interface, owner)
+		at := strings.Join(s.Addresses, ", ")
+		if s.Interface != "" {
+			at += " on " + s.Interface
+		}
+		fmt.Fprintf(w, "%s: %s\n\n", at, owner)
 		rows := table{header: []string{"NODE", "OWNER", "READY", "WEIGHT", "HEARD"}, width: t.width()}
 		for _, m := range s.Members {
 			// Followers hear the owner only: what they do not hear they do not know.
@@ -70,6 +74,15 @@ func printVIP(w io.Writer, t terminal, s control.Status) {
 		if s.Changing {
 			fmt.Fprintln(w, "the members are being changed")
 		}
+	}
+	if len(s.Peers) > 0 {
+		fmt.Fprintln(w)
+		rows := table{header: []string{"ROUTER", "AS", "SESSION", "WHY"}, width: t.width()}
+		for _, p := range s.Peers {
+			rows.add(p.Address, p.AS, p.State, p.Why)
+		}
+		rows.dropEmpty("WHY")
+		rows.print(w, "")
 	}
 	if len(s.Servers) > 0 {
 		fmt.Fprintln(w)

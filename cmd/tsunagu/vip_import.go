@@ -31,7 +31,7 @@ tsunagu-vip speaks with keepalived, and the nodes change one at a time.`,
 	f.StringVar(&address, "address", "", "which address, where keepalived.conf has several instances")
 	f.StringVar(&m.first, "first", "", "as in vip manifest")
 	f.StringVar(&m.image, "image", "ghcr.io/tsunagu-net/tsunagu:"+imageTag(), "image that has tsunagu-vip")
-	f.StringVar(&m.mode, "mode", "lease", "lease, or vrrp: with it nodes change from keepalived one at a time, and back")
+	f.StringVar(&m.mode, "mode", "lease", "lease, or vrrp: with it nodes change from keepalived one at a time, and back; kube-vip's BGP and routing table are bgp and table")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		raw, err := os.ReadFile(args[0])
 		if err != nil {
@@ -48,6 +48,13 @@ tsunagu-vip speaks with keepalived, and the nodes change one at a time.`,
 			return err
 		}
 		m.addresses, m.device, m.apiPort, m.notes, m.weight = s.Addresses, s.Interface, s.APIPort, s.Notes, 1
+		if s.Mode != "" {
+			if c.Flags().Changed("mode") && m.mode != s.Mode {
+				return usage("leave --mode out", "--mode=%s: %s is for %s, where hosts do not ask for the address on a segment", m.mode, args[0], s.Mode)
+			}
+			m.mode, m.table, m.protocol, m.bgp = s.Mode, s.Table, s.Protocol, s.BGP
+			return a.printManifest(m)
+		}
 		if m.mode == "vrrp" {
 			if s.VRRP.Router == 0 {
 				return usage("use --mode=lease, the default", "--mode=vrrp: %s has no virtual_router_id", args[0])

@@ -2,7 +2,7 @@
 // them.
 //
 // It owns the device and what is on it. It does not know when the node may have the addresses, nor who is told where they are: on a segment
-// (vip/segment) or in a routing table (vip/table). Start at New, then Carrier.Place.
+// (vip/segment) or by routes (vip/anycast). Start at New, then Carrier.Place.
 package carrier
 
 import (

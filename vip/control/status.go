@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tsunagu-net/tsunagu/bgp"
 	"github.com/tsunagu-net/tsunagu/vip/lease"
 	"github.com/tsunagu-net/tsunagu/vip/proxy"
 	"github.com/tsunagu-net/tsunagu/vip/vrrp"
@@ -16,7 +17,7 @@ const SocketName = "vip.sock"
 
 // Status is how a node sees things.
 type Status struct {
-	// Mode is how the owner is found: lease or vrrp.
+	// Mode is how the owner is found: lease or vrrp; with table and bgp every node that would serve well is one.
 	Mode      string   `json:"mode"`
 	Node      string   `json:"node"`
 	Addresses []string `json:"addresses"`
@@ -32,7 +33,9 @@ type Status struct {
 	Changing bool           `json:"changing,omitempty"`
 	LagMS    float64        `json:"lagMilliseconds"`
 	Servers  []proxy.Status `json:"servers,omitempty"`
-	Version  string         `json:"version"`
+	// Peers are the routers that are told, with mode bgp.
+	Peers   []Peer `json:"peers,omitempty"`
+	Version string `json:"version"`
 }
 
 // Node is a member.
@@ -43,6 +46,25 @@ type Node struct {
 	Weight  int    `json:"weight"`
 	// SilentMS is how long ago the node was heard, less than 0 for never.
 	SilentMS float64 `json:"silentMilliseconds"`
+}
+
+// Peer is a router, and the session with it.
+type Peer struct {
+	Address string `json:"address"`
+	AS      uint32 `json:"as"`
+	// State is of RFC 4271 §8.2.2: idle, connect, active, opensent, openconfirm, established.
+	State string    `json:"state"`
+	Since time.Time `json:"since"`
+	// Why is what ended the last session.
+	Why string `json:"why,omitempty"`
+}
+
+// DescribeBGP puts sessions into words.
+func DescribeBGP(all []bgp.Session) (peers []Peer) {
+	for _, s := range all {
+		peers = append(peers, Peer{Address: s.Address.String(), AS: s.AS, State: s.State, Since: s.Since, Why: s.Why})
+	}
+	return peers
 }
 
 // Describe puts the lease's view into words.

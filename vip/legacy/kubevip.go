@@ -21,7 +21,7 @@ var dropped = map[string]string{
 
 // modes are those of kube-vip that are not carried out.
 var modes = map[string]string{
-	"bgp_enable": "announcing by BGP", "vip_routingtable": "announcing by a routing table", "vip_wireguard": "a WireGuard tunnel", "dns_mode": "a name instead of an address",
+	"vip_wireguard": "a WireGuard tunnel", "dns_mode": "a name instead of an address",
 	"vip_ddns": "dynamic DNS", "enable_upnp": "UPnP", "dhcp_mode": "an address by DHCP",
 }
 
@@ -55,6 +55,14 @@ func FromKubeVIP(env map[string]string) (Settings, error) {
 	if on("svc_enable") {
 		s.note("svc_enable: Services of type LoadBalancer are not served by tsunagu-vip yet; let kube-vip go on with them alone (cp_enable=false)")
 	}
+	switch {
+	case on("bgp_enable"):
+		if err := s.bgp(env); err != nil {
+			return s, fmt.Errorf("read kube-vip's settings: %w", err)
+		}
+	case on("vip_routingtable"):
+		s.table(env)
+	}
 	var names []string
 	for name := range env {
 		names = append(names, name)
@@ -62,7 +70,7 @@ func FromKubeVIP(env map[string]string) (Settings, error) {
 	slices.Sort(names)
 	for _, name := range names {
 		if what, bad := modes[name]; bad && env[name] != "" && env[name] != "false" {
-			return s, fmt.Errorf("read kube-vip's settings: %s: %s is not built in; only ARP and neighbour discovery are", name, what)
+			return s, fmt.Errorf("read kube-vip's settings: %s: %s is not built in", name, what)
 		}
 		if why := dropped[name]; why != "" {
 			s.note("%s=%s is left out: %s", name, env[name], why)
@@ -75,7 +83,9 @@ func FromKubeVIP(env map[string]string) (Settings, error) {
 func KubeVIPFlags(args []string) map[string]string {
 	names := map[string]string{"address": "address", "vip": "vip_address", "interface": "vip_interface", "controlplane": "cp_enable", "services": "svc_enable", "arp": "vip_arp",
 		"bgp": "bgp_enable", "table": "vip_routingtable", "leaderElection": "vip_leaderelection", "leaseDuration": "vip_leaseduration", "leaseRenewDuration": "vip_renewdeadline",
-		"leaseRetry": "vip_retryperiod", "port": "port", "enableLoadBalancer": "lb_enable", "lbPort": "lb_port", "k8sConfigPath": "k8s_config_file", "vipSubnet": "vip_subnet", "cidr": "vip_cidr"}
+		"leaseRetry": "vip_retryperiod", "port": "port", "enableLoadBalancer": "lb_enable", "lbPort": "lb_port", "k8sConfigPath": "k8s_config_file", "vipSubnet": "vip_subnet", "cidr": "vip_cidr",
+		"localAS": "bgp_as", "bgppeers": "bgp_peers", "peerAddress": "bgp_peeraddress", "peerAS": "bgp_peeras", "peerPass": "bgp_peerpass", "multihop": "bgp_multihop",
+		"bgpRouterID": "bgp_routerid", "bgpHoldTimer": "bgp_hold_time", "tableID": "vip_routingtableid", "tableProtocol": "vip_routingtableprotocol"}
 	env := map[string]string{}
 	for i := 0; i < len(args); i++ {
 		word, isFlag := strings.CutPrefix(args[i], "--")

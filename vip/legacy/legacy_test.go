@@ -2,9 +2,11 @@ package legacy
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestKubeVIP(t *testing.T) {
@@ -21,7 +23,10 @@ func TestKubeVIP(t *testing.T) {
 	}
 	for want, env := range map[string]map[string]string{
 		"no address":   {"cp_enable": "true"},
-		"BGP":          {"address": "10.0.0.100", "bgp_enable": "true"},
+		"WireGuard":    {"address": "10.0.0.100", "vip_wireguard": "true"},
+		"is not ADDRE": {"address": "10.0.0.100", "bgp_enable": "true", "bgp_peers": "router:65001"},
+		"different pa": {"address": "10.0.0.100", "bgp_enable": "true", "bgp_peers": "10.0.0.1:65001:a:false,10.0.0.2:65001:b:false"},
+		"bgp_hold_tim": {"address": "10.0.0.100", "bgp_enable": "true", "bgp_hold_time": "3s"},
 		"a name must":  {"address": "api.example.org"},
 		`port "70000"`: {"address": "10.0.0.100", "port": "70000"},
 	} {
@@ -32,6 +37,26 @@ func TestKubeVIP(t *testing.T) {
 	env := KubeVIPFlags([]string{"manager", "--interface", "eth1", "--address=10.0.0.7", "--controlplane", "--arp", "--leaderElection"})
 	if s, err := FromKubeVIP(env); err != nil || s.Interface != "eth1" || s.Addresses[0] != netip.MustParseAddr("10.0.0.7") {
 		t.Errorf("flags: %+v, %v", s, err)
+	}
+}
+
+func TestKubeVIPToldRouters(t *testing.T) {
+	s, err := FromKubeVIP(map[string]string{"address": "192.0.2.10", "cp_enable": "true", "vip_interface": "lo", "bgp_enable": "true", "bgp_as": "65007", "bgp_routerid": "10.0.0.11",
+		"bgp_peers": "10.0.0.1:65001:pa:ss:true,[fd00::1]:65002:pa:ss:false", "bgp_hold_time": "30"})
+	want := BGP{AS: "65007", Peers: []string{"10.0.0.1=65001", "fd00::1=65002"}, PasswordFile: passwordFile, Hops: 255, Hold: 30 * time.Second}
+	if err != nil || s.Mode != "bgp" || s.Interface != "" || !reflect.DeepEqual(s.BGP, want) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if notes := strings.Join(s.Notes, "\n"); !strings.Contains(notes, "bgp_routerid") || !strings.Contains(notes, passwordFile) || strings.Contains(notes, "pa:ss") {
+		t.Errorf("notes: %s", notes)
+	}
+	env := KubeVIPFlags([]string{"manager", "--address=192.0.2.10", "--controlplane", "--bgp", "--peerAddress", "10.0.0.1", "--peerAS", "65009"})
+	if s, err := FromKubeVIP(env); err != nil || len(s.BGP.Peers) != 1 || s.BGP.Peers[0] != "10.0.0.1=65009" || s.BGP.PasswordFile != "" {
+		t.Errorf("flags: %+v, %v", s, err)
+	}
+	s, err = FromKubeVIP(map[string]string{"address": "192.0.2.10", "cp_enable": "true", "vip_routingtable": "true", "vip_routingtableid": "77"})
+	if err != nil || s.Mode != "table" || s.Table != 77 || s.Protocol != 248 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package legacy
 import (
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // Settings are what both have in common with tsunagu-vip.
@@ -20,6 +21,20 @@ type Settings struct {
 	// VRRP is what keepalived's nodes agree on; Router is 0 where there is none. With --mode=vrrp it is taken over, and LeaseNotes mean nothing.
 	VRRP       VRRP
 	LeaseNotes []string
+	// Mode is --mode where the other program had a way of its own to be found: table or bgp; "" is the default.
+	Mode string
+	// Table and Protocol are of the routing table, with mode table.
+	Table, Protocol int
+	BGP             BGP
+}
+
+// BGP is which routers are told, with mode bgp; as the flags have it.
+type BGP struct {
+	AS           string
+	Peers        []string // ADDRESS=AS
+	PasswordFile string
+	Hops         int
+	Hold, BFD    time.Duration
 }
 
 // VRRP is a virtual router as its nodes agree on it.

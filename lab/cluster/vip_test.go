@@ -74,8 +74,7 @@ func TestControlPlaneAddress(t *testing.T) {
 		})
 		now := owner()
 		t.Logf("%s was switched off, %s has the address: nothing answered there for %s, and no list of nodes succeeded for %s", had, now, longest.address, longest.nodes)
-		// The address is back in half a second (docs/vip.md); etcd takes one to two seconds more where its leader was on that node. What is over
-		// that is for a machine that is busy with four nodes.
+		// Both are back in half a second (docs/vip.md). What is over that is for a machine that is busy with four nodes.
 		if now == "" || now == had || longest.address > 3*time.Second || longest.nodes > 8*time.Second {
 			t.Errorf("%s was switched off: %q has the address; nothing answered for %s, no list of nodes succeeded for %s", had, now, longest.address, longest.nodes)
 		}

@@ -87,9 +87,13 @@ func (n *node) own(ctx context.Context) error {
 	if n.segment, err = segment.Open(segment.Config{Interface: place.Interface, Addresses: n.addresses, Log: n.log}); err != nil {
 		return err
 	}
-	if n.leave = n.segment.Close; n.mode == byVRRPMode {
+	n.leave = n.segment.Close
+	switch n.mode {
+	case byVRRPMode:
 		n.agent, err = n.router()
-	} else {
+	case byObjectMode:
+		n.agent, err = n.holder()
+	default:
 		n.agent, err = n.member(ctx)
 	}
 	if err != nil {

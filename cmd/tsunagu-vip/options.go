@@ -38,6 +38,7 @@ type options struct {
 	vrrp      vrrp.Config
 	routes    routing
 	bgp       bgp.Config
+	object    object
 
 	bgpPasswordFile string
 

@@ -17,16 +17,19 @@ const (
 	byVRRPMode  = "vrrp"
 	byTableMode = "table"
 	byBGPMode   = "bgp"
+	// A Lease object, kube-vip's; not the lease that needs no API server.
+	byObjectMode = "kube-lease"
 )
 
 // modes are all of them.
-var modes = []string{byLeaseMode, byVRRPMode, byTableMode, byBGPMode}
+var modes = []string{byLeaseMode, byVRRPMode, byTableMode, byBGPMode, byObjectMode}
 
 // foreignTo are flags that mean nothing in a mode, besides those of other modes.
 var foreignTo = map[string][]string{
-	byVRRPMode:  {"timing", "weight", "first", "join", "key-file"},
-	byTableMode: {"timing", "weight", "first", "join", "key-file", "preempt", "interface"},
-	byBGPMode:   {"timing", "weight", "first", "join", "key-file", "preempt", "interface"},
+	byVRRPMode:   {"timing", "weight", "first", "join", "key-file"},
+	byTableMode:  {"timing", "weight", "first", "join", "key-file", "preempt", "interface"},
+	byBGPMode:    {"timing", "weight", "first", "join", "key-file", "preempt", "interface"},
+	byObjectMode: {"timing", "weight", "first", "join", "key-file", "preempt"},
 }
 
 // routing is where routes to the addresses are put.
@@ -34,9 +37,9 @@ type routing struct{ number, protocol int }
 
 // modeFlags are --mode and those of single modes. What comes back settles them when all flags are read, with an error that names the flag.
 func modeFlags(f *flag.FlagSet, o *options) func(options) error {
-	f.StringVar(&o.mode, "mode", byLeaseMode, "how the nodes agree on who has the address: lease (a majority of them); vrrp (RFC 9568), among nodes that run keepalived; table: all have it whose API server works, and a routing daemon exports a table with routes to it; bgp: the same, and routers are told by BGP")
+	f.StringVar(&o.mode, "mode", byLeaseMode, "how the nodes agree on who has the address: lease (a majority of them); vrrp (RFC 9568), among nodes that run keepalived; table: all have it whose API server works, and a routing daemon exports a table with routes to it; bgp: the same, and routers are told by BGP; kube-lease: who has a Lease of the API server's, as kube-vip's nodes")
 	settle := vrrpFlags(f, &o.vrrp)
-	settleBGP := bgpFlags(f, o)
+	settleBGP, settleObject := bgpFlags(f, o), objectFlags(f, &o.object)
 	f.IntVar(&o.routes.number, "table-id", 198, "number of the routing table")
 	f.IntVar(&o.routes.protocol, "table-protocol", 248, "protocol of the routes in it, by which the daemon may know them: 1 to 255")
 	return func(o options) error {
@@ -63,6 +66,8 @@ func modeFlags(f *flag.FlagSet, o *options) func(options) error {
 			return o.routes.check()
 		case o.mode == byBGPMode:
 			return settleBGP()
+		case o.mode == byObjectMode:
+			return settleObject()
 		}
 		return nil
 	}

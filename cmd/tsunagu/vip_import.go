@@ -23,15 +23,15 @@ func (a *app) vipImport() *cobra.Command {
 		Long: `import reads kube-vip's manifest (a Pod or DaemonSet; environment and flags), a file of its environment (NAME=VALUE lines), or
 keepalived.conf, and prints tsunagu-vip's manifest for the same. What is not taken over is noted in the manifest, with the reason.
 It changes nothing. Stop the other program on all nodes before the manifest is used: two programs must not keep one address. With --mode=vrrp
-tsunagu-vip speaks with keepalived, and the nodes change one at a time.`,
-		Example: "  tsunagu vip import /etc/kubernetes/manifests/kube-vip.yaml\n  tsunagu vip import --mode vrrp /etc/keepalived/keepalived.conf\n  tsunagu vip import --for k3s --first 10.0.0.11 /etc/keepalived/keepalived.conf",
+tsunagu-vip speaks with keepalived, with --mode=kube-lease it agrees with kube-vip by its Lease, and the nodes change one at a time.`,
+		Example: "  tsunagu vip import /etc/kubernetes/manifests/kube-vip.yaml\n  tsunagu vip import --mode kube-lease /etc/kubernetes/manifests/kube-vip.yaml\n  tsunagu vip import --mode vrrp /etc/keepalived/keepalived.conf\n  tsunagu vip import --for k3s --first 10.0.0.11 /etc/keepalived/keepalived.conf",
 	}
 	f := c.Flags()
 	f.StringVar(&m.kind, "for", "kubeadm", strings.Join(vipKinds, "|"))
 	f.StringVar(&address, "address", "", "which address, where keepalived.conf has several instances")
 	f.StringVar(&m.first, "first", "", "as in vip manifest")
 	f.StringVar(&m.image, "image", "ghcr.io/tsunagu-net/tsunagu:"+imageTag(), "image that has tsunagu-vip")
-	f.StringVar(&m.mode, "mode", "lease", "lease, or vrrp: with it nodes change from keepalived one at a time, and back; kube-vip's BGP and routing table are bgp and table")
+	f.StringVar(&m.mode, "mode", "lease", "lease, or vrrp: with it nodes change from keepalived one at a time, and back, and with kube-lease from kube-vip; kube-vip's BGP and routing table are bgp and table")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		raw, err := os.ReadFile(args[0])
 		if err != nil {
@@ -53,6 +53,13 @@ tsunagu-vip speaks with keepalived, and the nodes change one at a time.`,
 				return usage("leave --mode out", "--mode=%s: %s is for %s, where hosts do not ask for the address on a segment", m.mode, args[0], s.Mode)
 			}
 			m.mode, m.table, m.protocol, m.bgp = s.Mode, s.Table, s.Protocol, s.BGP
+			return a.printManifest(m)
+		}
+		if m.mode == "kube-lease" {
+			if s.Lease.Name == "" {
+				return usage("use --mode=vrrp", "--mode=kube-lease: %s is keepalived's, whose nodes have no Lease", args[0])
+			}
+			m.object = s.Lease
 			return a.printManifest(m)
 		}
 		if m.mode == "vrrp" {

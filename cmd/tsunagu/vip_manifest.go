@@ -38,10 +38,11 @@ type vipManifest struct {
 	table, protocol int
 	vrrp            legacy.VRRP
 	bgp             legacy.BGP
+	object          legacy.Lease
 }
 
 // vipModes are how the nodes agree.
-var vipModes = []string{"lease", "vrrp", "table", "bgp"}
+var vipModes = []string{"lease", "vrrp", "table", "bgp", "kube-lease"}
 
 func (a *app) vipManifest() *cobra.Command {
 	var m vipManifest
@@ -69,10 +70,11 @@ func (a *app) vipManifest() *cobra.Command {
 	f.IntVar(&m.weight, "weight", 1, "preference of the node; 0 makes a witness")
 	f.BoolVar(&m.preempt, "preempt", false, "move the address to a node of more weight as soon as there is one")
 	f.Uint16Var(&m.apiPort, "api-port", 6443, "port of the API servers")
-	f.StringVar(&m.mode, "mode", "lease", "how the nodes agree on who has the address: lease; vrrp among nodes that run keepalived; table, for a routing daemon to export; bgp, with routers")
+	f.StringVar(&m.mode, "mode", "lease", "how the nodes agree on who has the address: lease; vrrp among nodes that run keepalived; table, for a routing daemon to export; bgp, with routers; kube-lease, with kube-vip's nodes")
 	f.IntVar(&m.table, "table-id", 198, "number of the routing table, with --mode=table")
 	f.IntVar(&m.protocol, "table-protocol", 248, "protocol of the routes in it")
 	m.bgpFlags(f)
+	m.objectFlags(f)
 	f.IntVar(&m.vrrp.Router, "vrrp-router-id", 0, "keepalived's virtual_router_id")
 	f.IntVar(&m.vrrp.Priority, "vrrp-priority", 100, "preference of the node with VRRP")
 	f.StringVar(&m.vrrp.Interval, "vrrp-interval", "1s", "keepalived's advert_int")
@@ -138,6 +140,9 @@ func (m *vipManifest) check() error {
 	if m.mode == "bgp" && m.kind != "worker" {
 		return m.checkBGP()
 	}
+	if m.mode == "kube-lease" && m.kind != "worker" {
+		return m.checkObject()
+	}
 	if !slices.Contains(vipModes, m.mode) {
 		return usage("--mode is one of "+strings.Join(vipModes, ", "), "--mode: %q is not known", m.mode)
 	}
@@ -189,6 +194,8 @@ func (m vipManifest) args() []string {
 		args = append(args, "--mode=table", "--table-id="+strconv.Itoa(m.table), "--table-protocol="+strconv.Itoa(m.protocol))
 	case "bgp":
 		args = append(args, m.bgpArgs()...)
+	case "kube-lease":
+		args = append(args, m.objectArgs()...)
 	}
 	if m.timing != "default" {
 		args = append(args, "--timing="+m.timing)
@@ -229,6 +236,9 @@ func (m vipManifest) pod() corev1.PodSpec {
 	at.SecurityContext.Capabilities.Add = []corev1.Capability{"NET_ADMIN", "NET_RAW", "BPF", "SYS_ADMIN", "SYS_RESOURCE", "SYS_NICE", "IPC_LOCK"}
 	if m.mode == "bgp" && m.bgp.PasswordFile != "" {
 		mount("bgp", folder(m.bgp.PasswordFile), corev1.HostPathDirectory, true)
+	}
+	if m.mode == "kube-lease" {
+		mount("credential", m.credential(), corev1.HostPathDirectoryOrCreate, true)
 	}
 	if m.mode != "lease" { // no secret is shared
 		return spec

@@ -19,6 +19,9 @@ var dropped = map[string]string{
 	"vip_preserve_on_leadership_loss": "an address that is not owned is never used", "enable_node_labeling": "nothing is written to Nodes", "cp_detect": "no API server is asked",
 }
 
+// aboutLease are those that --mode=kube-lease takes over.
+const aboutLease = " vip_leaderelection vip_leasename vip_leaseduration vip_renewdeadline vip_retryperiod vip_nodename cp_namespace k8s_config_file kubernetes_addr cp_detect "
+
 // modes are those of kube-vip that are not carried out.
 var modes = map[string]string{
 	"vip_wireguard": "a WireGuard tunnel", "dns_mode": "a name instead of an address",
@@ -55,6 +58,9 @@ func FromKubeVIP(env map[string]string) (Settings, error) {
 	if on("svc_enable") {
 		s.note("svc_enable: Services of type LoadBalancer are not served by tsunagu-vip yet; let kube-vip go on with them alone (cp_enable=false)")
 	}
+	if err := s.lease(env); err != nil {
+		return s, fmt.Errorf("read kube-vip's settings: %w", err)
+	}
 	switch {
 	case on("bgp_enable"):
 		if err := s.bgp(env); err != nil {
@@ -72,7 +78,9 @@ func FromKubeVIP(env map[string]string) (Settings, error) {
 		if what, bad := modes[name]; bad && env[name] != "" && env[name] != "false" {
 			return s, fmt.Errorf("read kube-vip's settings: %s: %s is not built in", name, what)
 		}
-		if why := dropped[name]; why != "" {
+		if why := dropped[name]; why != "" && strings.Contains(aboutLease, " "+name+" ") {
+			s.leaseNote("%s=%s is left out: %s", name, env[name], why)
+		} else if why != "" {
 			s.note("%s=%s is left out: %s", name, env[name], why)
 		}
 	}

@@ -93,3 +93,30 @@ func (s *Settings) table(env map[string]string) {
 		s.Protocol = n
 	}
 }
+
+// lease is the object by which kube-vip's nodes agree.
+func (s *Settings) lease(env map[string]string) error {
+	s.Lease = Lease{Name: "kube-system/plndr-cp-lock", Duration: 5 * time.Second, Retry: time.Second}
+	space, name := "kube-system", "plndr-cp-lock"
+	if env["cp_namespace"] != "" {
+		space = env["cp_namespace"]
+	}
+	if env["vip_leasename"] != "" {
+		name = env["vip_leasename"]
+	}
+	if s.Lease.Name = name; !strings.Contains(name, "/") {
+		s.Lease.Name = space + "/" + name
+	}
+	for of, to := range map[string]*time.Duration{"vip_leaseduration": &s.Lease.Duration, "vip_retryperiod": &s.Lease.Retry} {
+		if env[of] == "" {
+			continue
+		}
+		n, err := strconv.Atoi(env[of])
+		if err != nil || n < 1 {
+			return fmt.Errorf("%s %q is no number of seconds", of, env[of])
+		}
+		*to = time.Duration(n) * time.Second
+	}
+	s.Lease.Retry = min(s.Lease.Retry, s.Lease.Duration/3)
+	return nil
+}

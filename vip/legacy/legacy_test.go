@@ -15,20 +15,28 @@ func TestKubeVIP(t *testing.T) {
 	if err != nil || len(s.Addresses) != 2 || s.Interface != "eth0" || s.APIPort != 6444 {
 		t.Errorf("%+v, %v", s, err)
 	}
-	notes := strings.Join(s.Notes, "\n")
+	notes := strings.Join(append(s.Notes, s.LeaseNotes...), "\n")
+	if want := (Lease{"kube-system/plndr-cp-lock", 5 * time.Second, time.Second}); s.Lease != want {
+		t.Errorf("%+v", s.Lease)
+	}
+	s, err = FromKubeVIP(map[string]string{"address": "10.0.0.100", "cp_namespace": "vip", "vip_leasename": "mine", "vip_leaseduration": "15", "vip_retryperiod": "2"})
+	if want := (Lease{"vip/mine", 15 * time.Second, 2 * time.Second}); err != nil || s.Lease != want {
+		t.Errorf("%+v, %v", s.Lease, err)
+	}
 	for _, want := range []string{"svc_enable", "vip_leaseduration=5"} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("nothing is said of %s: %s", want, notes)
 		}
 	}
 	for want, env := range map[string]map[string]string{
-		"no address":   {"cp_enable": "true"},
-		"WireGuard":    {"address": "10.0.0.100", "vip_wireguard": "true"},
-		"is not ADDRE": {"address": "10.0.0.100", "bgp_enable": "true", "bgp_peers": "router:65001"},
-		"different pa": {"address": "10.0.0.100", "bgp_enable": "true", "bgp_peers": "10.0.0.1:65001:a:false,10.0.0.2:65001:b:false"},
-		"bgp_hold_tim": {"address": "10.0.0.100", "bgp_enable": "true", "bgp_hold_time": "3s"},
-		"a name must":  {"address": "api.example.org"},
-		`port "70000"`: {"address": "10.0.0.100", "port": "70000"},
+		"no address":               {"cp_enable": "true"},
+		"WireGuard":                {"address": "10.0.0.100", "vip_wireguard": "true"},
+		"vip_leaseduration \"5s\"": {"address": "10.0.0.100", "vip_leaseduration": "5s"},
+		"is not ADDRE":             {"address": "10.0.0.100", "bgp_enable": "true", "bgp_peers": "router:65001"},
+		"different pa":             {"address": "10.0.0.100", "bgp_enable": "true", "bgp_peers": "10.0.0.1:65001:a:false,10.0.0.2:65001:b:false"},
+		"bgp_hold_tim":             {"address": "10.0.0.100", "bgp_enable": "true", "bgp_hold_time": "3s"},
+		"a name must":              {"address": "api.example.org"},
+		`port "70000"`:             {"address": "10.0.0.100", "port": "70000"},
 	} {
 		if _, err := FromKubeVIP(env); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", env, err, want)

@@ -26,6 +26,14 @@ type Settings struct {
 	// Table and Protocol are of the routing table, with mode table.
 	Table, Protocol int
 	BGP             BGP
+	// Lease is kube-vip's, with --mode=kube-lease.
+	Lease Lease
+}
+
+// Lease is the object by which kube-vip's nodes agree.
+type Lease struct {
+	Name            string // namespace/name
+	Duration, Retry time.Duration
 }
 
 // BGP is which routers are told, with mode bgp; as the flags have it.

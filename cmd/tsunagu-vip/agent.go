@@ -62,6 +62,9 @@ func run(ctx context.Context, o options, log *slog.Logger) (err error) {
 		return nil
 	}
 	parts.Go(func() { n.watch(inner) })
+	if n.published.name != "" {
+		parts.Go(func() { n.publish(inner) })
+	}
 	return n.agent.Run(ctx)
 }
 

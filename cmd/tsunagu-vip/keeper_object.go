@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -34,35 +33,24 @@ func (k byObject) Look(ctx context.Context) (control.Status, error) {
 // object is what --mode=kube-lease is told.
 type object struct {
 	record.Config
-	namespace, name string
-	kubeconfigs     []string
+	name        string
+	kubeconfigs []string
 }
 
 // objectFlags are those of --mode=kube-lease. What comes back settles them when all flags are read, with an error that names the flag.
-func objectFlags(f *flag.FlagSet, o *object) func() error {
-	name := f.String("kube-lease-name", "kube-system/plndr-cp-lock", "Lease, namespace/name; the default is kube-vip's")
+func objectFlags(f *flag.FlagSet, o *object, name *string) func() error {
+	f.StringVar(&o.name, "kube-lease-name", "kube-system/plndr-cp-lock", "Lease, namespace/name; the default is kube-vip's")
 	files := f.String("kube-lease-kubeconfig", strings.Join(kubeconfigs, ","), "comma list of files; the first that exists is used, once it is there")
-	f.StringVar(&o.Self, "kube-lease-node-name", "", "name of this node in the Lease, which no other node has (default: the host's, in lower case)")
 	f.DurationVar(&o.Duration, "kube-lease-duration", 5*time.Second, "after how long a node that does not renew the Lease loses it; whole seconds")
 	f.DurationVar(&o.Retry, "kube-lease-retry", time.Second, "time between two requests")
 	return func() error {
-		var ok bool
-		if o.namespace, o.name, ok = strings.Cut(*name, "/"); !ok {
-			o.namespace, o.name = "kube-system", *name
-		}
-		if o.namespace == "" || o.name == "" || strings.Contains(o.name, "/") {
-			return fmt.Errorf("--kube-lease-name: %q is not namespace/name", *name)
+		if _, err := leaseNamed(o.name, credential{}); err != nil {
+			return fmt.Errorf("--kube-lease-name: %w", err)
 		}
 		if o.kubeconfigs = split(*files); len(o.kubeconfigs) == 0 {
 			return errors.New("--kube-lease-kubeconfig: no file is named")
 		}
-		if o.Self == "" {
-			host, err := os.Hostname()
-			if err != nil {
-				return fmt.Errorf("look up this node's name: %w", err)
-			}
-			o.Self = strings.ToLower(host)
-		}
+		o.Self = *name
 		if err := o.Check(); err != nil {
 			return fmt.Errorf("--kube-lease-duration, --kube-lease-retry: %w", err)
 		}
@@ -70,11 +58,20 @@ func objectFlags(f *flag.FlagSet, o *object) func() error {
 	}
 }
 
+// through is how requests of this program reach API servers.
+func (n *node) through(kubeconfigs []string) credential {
+	c := credential{files: kubeconfigs}
+	if n.options.proxy != "" {
+		c.through = reachable(n.options.proxy)
+	}
+	return c
+}
+
 // holder takes part in who has the Lease.
 func (n *node) holder() (keeper, error) {
-	records := &leaseObject{files: n.object.kubeconfigs, namespace: n.object.namespace, name: n.object.name}
-	if n.options.proxy != "" {
-		records.through = reachable(n.options.proxy)
+	records, err := leaseNamed(n.object.name, n.through(n.object.kubeconfigs))
+	if err != nil {
+		return nil, err
 	}
 	h, err := vip.NewHolder(vip.HolderConfig{Config: n.object.Config, Records: records, Announcer: counted{n.segment, n.counts}, Now: now,
 		Log: n.log.With("lease", records.namespace+"/"+records.name)})

@@ -12,7 +12,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	client "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/ptr"
 
 	"github.com/tsunagu-net/tsunagu/vip/record"
 )
@@ -21,16 +23,62 @@ import (
 // roles itself), on the node where kubeadm init runs and on those that join, and of K3s' and RKE2's servers.
 var kubeconfigs = []string{"/etc/kubernetes/controller-manager.conf", "/var/lib/rancher/k3s/server/cred/controller.kubeconfig", "/var/lib/rancher/rke2/server/cred/controller.kubeconfig"}
 
-// leaseObject is a record that is kept in a Lease (coordination.k8s.io/v1).
-type leaseObject struct {
-	files           []string
-	namespace, name string
+// credential is how API servers are asked.
+type credential struct {
+	// files are kubeconfigs; the first that there is counts.
+	files []string
 	// through leads to any API server that works; "" for the one that the file names.
 	through string
 
-	client client.LeaseInterface
+	config *rest.Config
 	from   string // file and its time
+}
+
+// read reads the file, again when it has changed: certificates are renewed in it.
+func (c *credential) read() (changed bool, err error) {
+	for _, path := range c.files {
+		info, err := os.Stat(path)
+		if err != nil {
+			continue
+		}
+		from := path + " " + info.ModTime().String()
+		if from == c.from {
+			return false, nil
+		}
+		config, err := clientcmd.BuildConfigFromFlags("", path)
+		if err != nil {
+			return false, fmt.Errorf("read kubeconfig %s: %w", path, err)
+		}
+		if c.through != "" {
+			// Whichever API server is behind it: all have this name in their certificates.
+			config.Host, config.ServerName = "https://"+c.through, "kubernetes"
+		}
+		config.QPS, config.ContentType = -1, "application/json"
+		c.config, c.from = config, from
+		return true, nil
+	}
+	return false, fmt.Errorf("no kubeconfig is there (yet): %s", strings.Join(c.files, ", "))
+}
+
+// leaseObject is a record that is kept in a Lease (coordination.k8s.io/v1).
+type leaseObject struct {
+	credential
+	namespace, name string
+
+	client client.LeaseInterface
 	seen   *coordination.Lease
+}
+
+// leaseNamed reads namespace/name, or a name in kube-system.
+func leaseNamed(text string, by credential) (*leaseObject, error) {
+	space, name, ok := strings.Cut(text, "/")
+	if !ok {
+		space, name = "kube-system", text
+	}
+	if space == "" || name == "" || strings.Contains(name, "/") {
+		return nil, fmt.Errorf("%q is not namespace/name", text)
+	}
+	return &leaseObject{credential: by, namespace: space, name: name}, nil
 }
 
 // Read is of vip.Records.
@@ -84,55 +132,22 @@ func (o *leaseObject) Write(ctx context.Context, r record.Record) record.Answer 
 }
 
 func recordOf(l *coordination.Lease) record.Record {
-	r := record.Record{Version: l.ResourceVersion}
-	if s := l.Spec; true {
-		if s.HolderIdentity != nil {
-			r.Holder = *s.HolderIdentity
-		}
-		if s.LeaseDurationSeconds != nil {
-			r.Duration = time.Duration(*s.LeaseDurationSeconds) * time.Second
-		}
-		if s.LeaseTransitions != nil {
-			r.Transitions = int(*s.LeaseTransitions)
-		}
-		if s.AcquireTime != nil {
-			r.Acquired = s.AcquireTime.Time
-		}
-		if s.RenewTime != nil {
-			r.Renewed = s.RenewTime.Time
-		}
-	}
-	return r
+	s := l.Spec
+	return record.Record{Version: l.ResourceVersion, Holder: ptr.Deref(s.HolderIdentity, ""), Duration: time.Duration(ptr.Deref(s.LeaseDurationSeconds, 0)) * time.Second,
+		Transitions: int(ptr.Deref(s.LeaseTransitions, 0)), Acquired: ptr.Deref(s.AcquireTime, metav1.MicroTime{}).Time, Renewed: ptr.Deref(s.RenewTime, metav1.MicroTime{}).Time}
 }
 
-// connect reads the first file that there is, again when it has changed: certificates are renewed in it.
 func (o *leaseObject) connect() error {
-	for _, path := range o.files {
-		info, err := os.Stat(path)
-		if err != nil {
-			continue
-		}
-		from := path + " " + info.ModTime().String()
-		if from == o.from {
-			return nil
-		}
-		c, err := clientcmd.BuildConfigFromFlags("", path)
-		if err != nil {
-			return fmt.Errorf("read kubeconfig %s: %w", path, err)
-		}
-		if o.through != "" {
-			// Whichever API server is behind it: all have this name in their certificates.
-			c.Host, c.ServerName = "https://"+o.through, "kubernetes"
-		}
-		c.QPS, c.ContentType = -1, "application/json"
-		leases, err := client.NewForConfig(c)
-		if err != nil {
-			return fmt.Errorf("use kubeconfig %s: %w", path, err)
-		}
-		o.client, o.from = leases.Leases(o.namespace), from
-		return nil
+	changed, err := o.read()
+	if err != nil || !changed {
+		return err
 	}
-	return fmt.Errorf("no kubeconfig is there (yet): %s", strings.Join(o.files, ", "))
+	leases, err := client.NewForConfig(o.config)
+	if err != nil {
+		return fmt.Errorf("use kubeconfig %s: %w", o.from, err)
+	}
+	o.client = leases.Leases(o.namespace)
+	return nil
 }
 
 // reachable is an address that a program on this node connects to for a listener.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	coordination "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
@@ -30,10 +32,24 @@ type leases struct {
 	mu      sync.Mutex
 	all     map[string]*coordination.Lease
 	version int
+	events  []string
 }
 
 func (l *leases) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/") // apis coordination.k8s.io v1 namespaces NS leases [NAME]
+	if parts[0] == "api" && r.Method == http.MethodPost {
+		var e corev1.Event
+		if err := json.NewDecoder(r.Body).Decode(&e); err != nil || parts[len(parts)-1] != "events" {
+			http.Error(w, "no Event", http.StatusBadRequest)
+			return
+		}
+		l.mu.Lock()
+		l.events = append(l.events, e.Reason+": "+e.Message)
+		l.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(e)
+		return
+	}
 	if len(parts) < 6 || parts[1] != "coordination.k8s.io" {
 		fmt.Fprint(w, "ok")
 		return
@@ -78,11 +94,11 @@ func (l *leases) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(have)
 }
 
-// holder is who has kube-vip's Lease.
-func (l *leases) holder() string {
+// holder is who has a Lease.
+func (l *leases) holder(name string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if o := l.all["plndr-cp-lock"]; o != nil && o.Spec.HolderIdentity != nil {
+	if o := l.all[name]; o != nil && o.Spec.HolderIdentity != nil {
 		return *o.Spec.HolderIdentity
 	}
 	return ""
@@ -151,7 +167,7 @@ func TestLeaseObject(t *testing.T) {
 		}
 		p, err := n.Start(o, []string{asProgram + "=1"}, os.Args[0], "--mode", "kube-lease", "--address", viptest.VIP4.String()+","+viptest.VIP6.String(),
 			"--state-dir", filepath.Join(x.dir, n.Name, "state"), "--run-dir", filepath.Join(x.dir, n.Name, "run"), "--servers", "10.77.0.11,10.77.0.12,10.77.0.13",
-			"--kube-lease-kubeconfig", kubeconfig, "--kube-lease-node-name", n.Name, "--kube-lease-duration", "3s", "--kube-lease-retry", "500ms")
+			"--kube-lease-kubeconfig", kubeconfig, "--node-name", n.Name, "--kube-lease-duration", "3s", "--kube-lease-retry", "500ms")
 		must(t, err)
 		x.procs[n.Name] = p
 	}
@@ -165,8 +181,8 @@ func TestLeaseObject(t *testing.T) {
 	stop()
 	owner := x.answered(mark, nil, 5*time.Second)
 	t.Logf("kube-vip has let go: %s answers", owner.Name)
-	if l.holder() != owner.Name {
-		t.Errorf("%s answers, and %q has the Lease", owner.Name, l.holder())
+	if l.holder("plndr-cp-lock") != owner.Name {
+		t.Errorf("%s answers, and %q has the Lease", owner.Name, l.holder("plndr-cp-lock"))
 	}
 	other := x.Nodes[0]
 	if owner == other {
@@ -200,7 +216,7 @@ func TestLeaseObject(t *testing.T) {
 	until(t, "the one that stood still knows", func() bool { s, err := x.status(other); return err == nil && s.Owner == owner.Name && !s.Owns })
 	// The object is removed by somebody: its owner writes it again.
 	l.remove()
-	until(t, "the Lease is there again", func() bool { return l.holder() == owner.Name })
+	until(t, "the Lease is there again", func() bool { return l.holder("plndr-cp-lock") == owner.Name })
 	// An API server that works is found through the proxy, so the owner stays, and its connections are led.
 	servers[owner].fails.Store(true)
 	time.Sleep(4 * time.Second)
@@ -216,6 +232,39 @@ func TestLeaseObject(t *testing.T) {
 	until(t, "kube-vip has the Lease again", leads)
 }
 
+// Who has the address is told in the cluster, and nothing depends on that.
+func TestPublish(t *testing.T) {
+	x := newTrio(t, 3)
+	l, servers, kubeconfig := x.objects()
+	run := func(n *viptest.Node) {
+		x.start(n, "--peers", "10.77.0.11,10.77.0.12,10.77.0.13", "--publish", "kube-system/tsunagu-vip", "--publish-kubeconfig", kubeconfig, "--node-name", n.Name)
+	}
+	for _, n := range x.Nodes {
+		run(n)
+	}
+	owner := x.answered(0, nil, 10*time.Second)
+	x.settle()
+	until(t, "the Lease names the owner", func() bool { return l.holder("tsunagu-vip") == owner.Name })
+	mark := x.watch.Mark()
+	x.signal(owner, syscall.SIGKILL)
+	next := x.answered(mark, owner, 5*time.Second)
+	until(t, "the Lease names the next owner", func() bool { return l.holder("tsunagu-vip") == next.Name })
+	want := "ControlPlaneAddressMoved: 10.77.0.100, fd77::100 is on " + next.Name + ", before on " + owner.Name
+	until(t, "an Event says so", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return slices.Contains(l.events, want) })
+	run(owner)
+	// No API server works: the address moves all the same.
+	for _, s := range servers {
+		s.hangs.Store(true)
+	}
+	mark = x.watch.Mark()
+	x.signal(next, syscall.SIGTERM)
+	now := x.answered(mark, next, 2*time.Second)
+	for _, s := range servers {
+		s.hangs.Store(false)
+	}
+	until(t, "the Lease names the one after", func() bool { return l.holder("tsunagu-vip") == now.Name })
+}
+
 // What cannot work is said at once.
 func TestLeaseObjectRefuses(t *testing.T) {
 	x := newTrio(t, 1)
@@ -224,6 +273,7 @@ func TestLeaseObjectRefuses(t *testing.T) {
 		"a Lease has whole seconds":                 {"--kube-lease-duration", "1500ms"},
 		"is too seldom":                             {"--kube-lease-retry", "4s"},
 		"no file is named":                          {"--kube-lease-kubeconfig", ""},
+		"--publish: it means nothing with --mode=k": {"--publish", "kube-system/x"},
 		"--timing: it means nothing with --mode=ku": {"--timing", "fast"},
 	} {
 		x.refuses(x.Nodes[0], want, append([]string{"--mode", "kube-lease", "--address", viptest.VIP4.String()}, args...)...)

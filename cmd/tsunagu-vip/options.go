@@ -39,6 +39,9 @@ type options struct {
 	routes    routing
 	bgp       bgp.Config
 	object    object
+	published published
+	// nodeName is this node's in Leases.
+	nodeName string
 
 	bgpPasswordFile string
 
@@ -71,6 +74,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.BoolVar(&o.preempt, "preempt", false, "move the address to a node of more weight as soon as there is one")
 	port := f.Uint("port", vip.DefaultPort, "UDP port between the nodes")
 	keys := f.String("key-file", strings.Join(secrets, ","), "comma list of files; the first that exists has the secret that all control-plane nodes share")
+	f.StringVar(&o.nodeName, "node-name", "", "name of this node in Leases of the API server, which no other node has (default: the host's, in lower case)")
 	settle := modeFlags(f, &o)
 	apiPort := f.Uint("api-port", 6443, "port of the API servers, on the address too")
 	f.StringVar(&o.health, "health", "", `URL that tells whether the node's API server is ready (default: https://127.0.0.1:API-PORT/readyz); "none": never asked`)
@@ -130,6 +134,13 @@ func parse(args []string, out io.Writer) (options, error) {
 		}
 		o.servers = append(o.servers, s)
 	}
+	if o.nodeName == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("look up this node's name: %w", err))
+		}
+		o.nodeName = strings.ToLower(host)
+	}
 	errs = append(errs, settle(o))
 	if len(o.addresses) == 0 && (o.proxy == "" || len(o.servers) == 0) {
 		errs = append(errs, errors.New("nothing to do: --address names the control plane's address; on a worker --servers names what the proxy leads to"))
@@ -185,4 +196,13 @@ func server(word string, port uint16) (netip.AddrPort, error) {
 
 func split(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// join is a list as people write it.
+func join(all []netip.Addr) string {
+	words := make([]string, len(all))
+	for i, a := range all {
+		words[i] = a.String()
+	}
+	return strings.Join(words, ", ")
 }

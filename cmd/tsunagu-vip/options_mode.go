@@ -27,9 +27,9 @@ var modes = []string{byLeaseMode, byVRRPMode, byTableMode, byBGPMode, byObjectMo
 // foreignTo are flags that mean nothing in a mode, besides those of other modes.
 var foreignTo = map[string][]string{
 	byVRRPMode:   {"timing", "weight", "first", "join", "key-file"},
-	byTableMode:  {"timing", "weight", "first", "join", "key-file", "preempt", "interface"},
-	byBGPMode:    {"timing", "weight", "first", "join", "key-file", "preempt", "interface"},
-	byObjectMode: {"timing", "weight", "first", "join", "key-file", "preempt"},
+	byTableMode:  {"timing", "weight", "first", "join", "key-file", "preempt", "interface", "publish", "publish-kubeconfig"},
+	byBGPMode:    {"timing", "weight", "first", "join", "key-file", "preempt", "interface", "publish", "publish-kubeconfig"},
+	byObjectMode: {"timing", "weight", "first", "join", "key-file", "preempt", "publish", "publish-kubeconfig"},
 }
 
 // routing is where routes to the addresses are put.
@@ -39,7 +39,8 @@ type routing struct{ number, protocol int }
 func modeFlags(f *flag.FlagSet, o *options) func(options) error {
 	f.StringVar(&o.mode, "mode", byLeaseMode, "how the nodes agree on who has the address: lease (a majority of them); vrrp (RFC 9568), among nodes that run keepalived; table: all have it whose API server works, and a routing daemon exports a table with routes to it; bgp: the same, and routers are told by BGP; kube-lease: who has a Lease of the API server's, as kube-vip's nodes")
 	settle := vrrpFlags(f, &o.vrrp)
-	settleBGP, settleObject := bgpFlags(f, o), objectFlags(f, &o.object)
+	settleBGP, settleObject := bgpFlags(f, o), objectFlags(f, &o.object, &o.nodeName)
+	settlePublish := publishFlags(f, &o.published)
 	f.IntVar(&o.routes.number, "table-id", 198, "number of the routing table")
 	f.IntVar(&o.routes.protocol, "table-protocol", 248, "protocol of the routes in it, by which the daemon may know them: 1 to 255")
 	return func(o options) error {
@@ -57,6 +58,9 @@ func modeFlags(f *flag.FlagSet, o *options) func(options) error {
 				wrong = append(wrong, "--"+x.Name)
 			}
 		})
+		if err := settlePublish(); err != nil {
+			return err
+		}
 		switch {
 		case len(wrong) > 0:
 			return fmt.Errorf("%s: it means nothing with --mode=%s, leave it out", strings.Join(wrong, ", "), o.mode)

@@ -39,6 +39,8 @@ type vipManifest struct {
 	vrrp            legacy.VRRP
 	bgp             legacy.BGP
 	object          legacy.Lease
+	// publish is the Lease that says who has the address.
+	publish string
 }
 
 // vipModes are how the nodes agree.
@@ -75,6 +77,7 @@ func (a *app) vipManifest() *cobra.Command {
 	f.IntVar(&m.protocol, "table-protocol", 248, "protocol of the routes in it")
 	m.bgpFlags(f)
 	m.objectFlags(f)
+	f.StringVar(&m.publish, "publish", "", "Lease such as kube-system/tsunagu-vip that says who has the address, with an Event for each move (modes lease and vrrp); nothing depends on it")
 	f.IntVar(&m.vrrp.Router, "vrrp-router-id", 0, "keepalived's virtual_router_id")
 	f.IntVar(&m.vrrp.Priority, "vrrp-priority", 100, "preference of the node with VRRP")
 	f.StringVar(&m.vrrp.Interval, "vrrp-interval", "1s", "keepalived's advert_int")
@@ -130,6 +133,9 @@ func (m *vipManifest) check() error {
 		if _, err := netip.ParseAddr(m.first); err != nil {
 			return usage("", "--first: %q is neither yes, no nor a node's address", m.first)
 		}
+	}
+	if m.publish != "" && (m.kind == "worker" || m.mode != "lease" && m.mode != "vrrp") {
+		return usage("", "--publish: it means nothing with --mode=%s --for %s", m.mode, m.kind)
 	}
 	if m.mode == "vrrp" && m.kind != "worker" {
 		return m.checkVRRP()
@@ -197,6 +203,9 @@ func (m vipManifest) args() []string {
 	case "kube-lease":
 		args = append(args, m.objectArgs()...)
 	}
+	if m.publish != "" {
+		args = append(args, "--publish="+m.publish)
+	}
 	if m.timing != "default" {
 		args = append(args, "--timing="+m.timing)
 	}
@@ -237,7 +246,7 @@ func (m vipManifest) pod() corev1.PodSpec {
 	if m.mode == "bgp" && m.bgp.PasswordFile != "" {
 		mount("bgp", folder(m.bgp.PasswordFile), corev1.HostPathDirectory, true)
 	}
-	if m.mode == "kube-lease" {
+	if m.mode == "kube-lease" || m.publish != "" {
 		mount("credential", m.credential(), corev1.HostPathDirectoryOrCreate, true)
 	}
 	if m.mode != "lease" { // no secret is shared

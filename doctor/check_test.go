@@ -23,7 +23,7 @@ type diagnosis struct {
 	after string
 }
 
-var diagnoses = slices.Concat(nodeDiagnoses, installDiagnoses, networkDiagnoses, podDiagnoses, addressDiagnoses, insideDiagnoses, machineDiagnoses, aroundDiagnoses, ownDiagnoses)
+var diagnoses = slices.Concat(nodeDiagnoses, installDiagnoses, networkDiagnoses, podDiagnoses, addressDiagnoses, insideDiagnoses, machineDiagnoses, aroundDiagnoses, ownDiagnoses, placingDiagnoses)
 
 func TestDiagnoses(t *testing.T) {
 	for _, d := range diagnoses {

@@ -151,7 +151,7 @@ lint: ## vet, format and the pinned linters
 .PHONY: bench
 bench: deps build ## ratios against the reference plugins and plain routes; addresses of 50 nodes (TSUNAGU_BENCH_WHEREABOUTS=/path: beside it); the controller among 1000
 	$(SUDO) go run -C lab ./cmd/tsunagu-bench -root ..
-	$(SUDO) go run ./cmd/tsunagu-vip-bench -program bin/tsunagu-vip
+	$(SUDO) env TSUNAGU_KUBE_VIP=$(TSUNAGU_KUBE_VIP) go run ./cmd/tsunagu-vip-bench -program bin/tsunagu-vip
 
 .PHONY: bench-ready
 bench-ready: build image ## 100 Pods of one node in a lab until Ready, with four networks each and with none
@@ -159,8 +159,8 @@ bench-ready: build image ## 100 Pods of one node in a lab until Ready, with four
 	$(SUDO) go run -C lab ./cmd/tsunagu-bench -root .. -only ready -lab ready; code=$$?; $(SUDO) bin/tsunagu lab down --name ready; exit $$code
 
 .PHONY: bench-vip
-bench-vip: deps build ## the control plane's address beside keepalived: who is lost, for how long nobody answers (ROUNDS=20)
-	$(SUDO) go run ./cmd/tsunagu-vip-bench -program bin/tsunagu-vip -rounds $(or $(ROUNDS),5)
+bench-vip: deps build ## the control plane's address beside keepalived: who is lost, for how long nobody answers (ROUNDS=20, TSUNAGU_KUBE_VIP=program)
+	$(SUDO) env TSUNAGU_KUBE_VIP=$(TSUNAGU_KUBE_VIP) go run ./cmd/tsunagu-vip-bench -program bin/tsunagu-vip -rounds $(or $(ROUNDS),5)
 	go run -C tools ./vm -root .. -timeout 10m -bench .
 
 .PHONY: clean

@@ -18,6 +18,7 @@ import (
 // round is one side meeting one event, on a fresh site.
 type round struct {
 	side    side
+	event   event
 	program string
 	dir     string
 	log     *bytes.Buffer
@@ -76,7 +77,7 @@ func run(ctx context.Context, o options, out, log io.Writer) (met bool, err erro
 
 // once runs one side and one event.
 func once(o options, s side, e event) (x outcome, err error) {
-	r := &round{side: s, program: o.program, log: &bytes.Buffer{}, procs: map[*viptest.Node]*viptest.Process{}}
+	r := &round{side: s, event: e, program: o.program, log: &bytes.Buffer{}, procs: map[*viptest.Node]*viptest.Process{}}
 	if r.dir, err = os.MkdirTemp("", "tsunagu-vip-bench-"); err != nil {
 		return x, err
 	}
@@ -93,12 +94,23 @@ func once(o options, s side, e event) (x outcome, err error) {
 	if e.serves {
 		r.servers = map[*viptest.Node]*viptest.APIServer{}
 	}
+	leases := viptest.NewLeases()
 	for _, n := range r.site.Nodes {
+		var server *viptest.APIServer
+		switch {
+		case s.byLease:
+			server, err = n.Serve(leases)
+		case e.serves:
+			server, err = n.Serve()
+		}
+		if err != nil {
+			return x, err
+		}
+		if server != nil {
+			defer server.Kill()
+		}
 		if e.serves {
-			if r.servers[n], err = n.Serve(); err != nil {
-				return x, err
-			}
-			defer r.servers[n].Kill()
+			r.servers[n] = server
 		}
 		if err := r.start(n); err != nil {
 			return x, err

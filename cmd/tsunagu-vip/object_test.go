@@ -2,22 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	coordination "k8s.io/api/coordination/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
@@ -27,93 +20,10 @@ import (
 	"github.com/tsunagu-net/tsunagu/vip/viptest"
 )
 
-// leases are what all API servers of a test have in common: Leases, and that they are ready.
-type leases struct {
-	mu      sync.Mutex
-	all     map[string]*coordination.Lease
-	version int
-	events  []string
-}
-
-func (l *leases) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/") // apis coordination.k8s.io v1 namespaces NS leases [NAME]
-	if parts[0] == "api" && r.Method == http.MethodPost {
-		var e corev1.Event
-		if err := json.NewDecoder(r.Body).Decode(&e); err != nil || parts[len(parts)-1] != "events" {
-			http.Error(w, "no Event", http.StatusBadRequest)
-			return
-		}
-		l.mu.Lock()
-		l.events = append(l.events, e.Reason+": "+e.Message)
-		l.mu.Unlock()
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(e)
-		return
-	}
-	if len(parts) < 6 || parts[1] != "coordination.k8s.io" {
-		fmt.Fprint(w, "ok")
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	refuse := func(code int, reason metav1.StatusReason) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(code)
-		_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Code: int32(code), Reason: reason})
-	}
-	var sent coordination.Lease
-	if r.Method != http.MethodGet {
-		if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
-			refuse(http.StatusBadRequest, metav1.StatusReasonBadRequest)
-			return
-		}
-	}
-	name := sent.Name
-	if len(parts) > 6 {
-		name = parts[6]
-	}
-	have := l.all[name]
-	switch {
-	case r.Method != http.MethodPost && have == nil:
-		refuse(http.StatusNotFound, metav1.StatusReasonNotFound)
-		return
-	case r.Method == http.MethodPost && have != nil:
-		refuse(http.StatusConflict, metav1.StatusReasonAlreadyExists)
-		return
-	case r.Method == http.MethodPut && sent.ResourceVersion != have.ResourceVersion:
-		refuse(http.StatusConflict, metav1.StatusReasonConflict)
-		return
-	case r.Method != http.MethodGet:
-		l.version++
-		sent.ResourceVersion = strconv.Itoa(l.version)
-		have = &sent
-		l.all[name] = have
-	}
-	have.TypeMeta = metav1.TypeMeta{Kind: "Lease", APIVersion: "coordination.k8s.io/v1"}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(have)
-}
-
-// holder is who has a Lease.
-func (l *leases) holder(name string) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if o := l.all[name]; o != nil && o.Spec.HolderIdentity != nil {
-		return *o.Spec.HolderIdentity
-	}
-	return ""
-}
-
-func (l *leases) remove() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.all, "plndr-cp-lock")
-}
-
 // objects gives all nodes an API server, all with the same Leases, and a kubeconfig.
-func (x *trio) objects() (*leases, map[*viptest.Node]*standin, string) {
+func (x *trio) objects() (*viptest.Leases, map[*viptest.Node]*standin, string) {
 	x.t.Helper()
-	l, servers := &leases{all: map[string]*coordination.Lease{}}, map[*viptest.Node]*standin{}
+	l, servers := viptest.NewLeases(), map[*viptest.Node]*standin{}
 	for _, n := range x.Nodes {
 		servers[n] = api(x.t, n)
 		was := servers[n].Config.Handler
@@ -126,8 +36,7 @@ func (x *trio) objects() (*leases, map[*viptest.Node]*standin, string) {
 		})
 	}
 	path := filepath.Join(x.dir, "kubeconfig")
-	must(x.t, os.WriteFile(path, []byte(`{"apiVersion":"v1","kind":"Config","current-context":"c","contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],`+
-		`"clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:6443","insecure-skip-tls-verify":true}}],"users":[{"name":"u","user":{"token":"t"}}]}`), 0o600))
+	must(x.t, os.WriteFile(path, viptest.Kubeconfig(), 0o600))
 	return l, servers, path
 }
 
@@ -181,8 +90,8 @@ func TestLeaseObject(t *testing.T) {
 	stop()
 	owner := x.answered(mark, nil, 5*time.Second)
 	t.Logf("kube-vip has let go: %s answers", owner.Name)
-	if l.holder("plndr-cp-lock") != owner.Name {
-		t.Errorf("%s answers, and %q has the Lease", owner.Name, l.holder("plndr-cp-lock"))
+	if l.Holder("plndr-cp-lock") != owner.Name {
+		t.Errorf("%s answers, and %q has the Lease", owner.Name, l.Holder("plndr-cp-lock"))
 	}
 	other := x.Nodes[0]
 	if owner == other {
@@ -215,8 +124,8 @@ func TestLeaseObject(t *testing.T) {
 	owner, other = other, owner
 	until(t, "the one that stood still knows", func() bool { s, err := x.status(other); return err == nil && s.Owner == owner.Name && !s.Owns })
 	// The object is removed by somebody: its owner writes it again.
-	l.remove()
-	until(t, "the Lease is there again", func() bool { return l.holder("plndr-cp-lock") == owner.Name })
+	l.Remove("plndr-cp-lock")
+	until(t, "the Lease is there again", func() bool { return l.Holder("plndr-cp-lock") == owner.Name })
 	// An API server that works is found through the proxy, so the owner stays, and its connections are led.
 	servers[owner].fails.Store(true)
 	time.Sleep(4 * time.Second)
@@ -244,13 +153,13 @@ func TestPublish(t *testing.T) {
 	}
 	owner := x.answered(0, nil, 10*time.Second)
 	x.settle()
-	until(t, "the Lease names the owner", func() bool { return l.holder("tsunagu-vip") == owner.Name })
+	until(t, "the Lease names the owner", func() bool { return l.Holder("tsunagu-vip") == owner.Name })
 	mark := x.watch.Mark()
 	x.signal(owner, syscall.SIGKILL)
 	next := x.answered(mark, owner, 5*time.Second)
-	until(t, "the Lease names the next owner", func() bool { return l.holder("tsunagu-vip") == next.Name })
+	until(t, "the Lease names the next owner", func() bool { return l.Holder("tsunagu-vip") == next.Name })
 	want := "ControlPlaneAddressMoved: 10.77.0.100, fd77::100 is on " + next.Name + ", before on " + owner.Name
-	until(t, "an Event says so", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return slices.Contains(l.events, want) })
+	until(t, "an Event says so", func() bool { return slices.Contains(l.Heard(), want) })
 	run(owner)
 	// No API server works: the address moves all the same.
 	for _, s := range servers {
@@ -262,7 +171,7 @@ func TestPublish(t *testing.T) {
 	for _, s := range servers {
 		s.hangs.Store(false)
 	}
-	until(t, "the Lease names the one after", func() bool { return l.holder("tsunagu-vip") == now.Name })
+	until(t, "the Lease names the one after", func() bool { return l.Holder("tsunagu-vip") == now.Name })
 }
 
 // What cannot work is said at once.

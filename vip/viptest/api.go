@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -20,9 +21,19 @@ import (
 // APIServer is a stand-in on a node: ready, and it says the node's name.
 type APIServer struct{ s *httptest.Server }
 
-// Serve starts one.
-func (n *Node) Serve() (*APIServer, error) {
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, n.Name) }))
+// Serve starts one. With leases it keeps those too, unless the node is cut off: then it waits for an etcd that has no majority.
+func (n *Node) Serve(leases ...*Leases) (*APIServer, error) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(leases) > 0 && strings.Contains(r.URL.Path, "/namespaces/") {
+			if n.cut.Load() {
+				<-r.Context().Done()
+				return
+			}
+			leases[0].ServeHTTP(w, r)
+			return
+		}
+		fmt.Fprint(w, n.Name)
+	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	err := n.NS.Do(func() error {
 		l, err := net.Listen("tcp", fmt.Sprintf(":%d", AnswerPort))

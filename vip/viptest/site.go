@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"sync/atomic"
 
 	"github.com/tsunagu-net/tsunagu/kernel/netns"
 	"github.com/tsunagu-net/tsunagu/kernel/wire"
@@ -40,6 +41,7 @@ type Node struct {
 	MAC  net.HardwareAddr
 	NS   *netns.Namespace
 	port string // in the switch
+	cut  atomic.Bool
 }
 
 // New makes a site of namespaces whose names begin with name.
@@ -136,10 +138,14 @@ func (s *Site) echo(n *Node) error {
 }
 
 // Cut takes a node off the switch; its own cable looks fine.
-func (s *Site) Cut(n *Node) error { return Inside(s.Switch, "ip link set "+n.port+" nomaster") }
+func (s *Site) Cut(n *Node) error {
+	n.cut.Store(true)
+	return Inside(s.Switch, "ip link set "+n.port+" nomaster")
+}
 
 // Heal takes that back.
 func (s *Site) Heal(n *Node) error {
+	n.cut.Store(false)
 	return Inside(s.Switch, "ip link set "+n.port+" master br0", "nft delete table bridge tst 2>/dev/null || true")
 }
 

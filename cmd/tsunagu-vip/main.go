@@ -1,6 +1,7 @@
 // Command tsunagu-vip keeps the control plane's address on one of its nodes, and an API server within reach of each.
 //
-// It needs no API server, no Service and no CNI to start, and has no credential for any. Start at run in agent.go.
+// It needs no API server, no Service and no CNI to start, and no credential for any; with --mode=kube-lease and --publish it is given one, because
+// that is what they are about. Start at run in agent.go.
 package main
 
 import (

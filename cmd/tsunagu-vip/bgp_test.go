@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tsunagu-net/tsunagu/vip/control"
+	"github.com/tsunagu-net/tsunagu/vip/precheck"
 	"github.com/tsunagu-net/tsunagu/vip/viptest"
 )
 
@@ -57,6 +60,21 @@ func (x *trio) speaks(n *viptest.Node, flags ...string) {
 	x.procs[n.Name] = p
 }
 
+// checks looks at a node.
+func (x *trio) checks(n *viptest.Node, flags ...string) (f precheck.Facts) {
+	x.t.Helper()
+	must(x.t, n.NS.Do(func() error {
+		c := exec.Command(os.Args[0], append([]string{"--check", "--run-dir", filepath.Join(x.dir, "run")}, flags...)...)
+		c.Env = append(os.Environ(), asProgram+"=1")
+		out, err := c.Output()
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(out, &f)
+	}))
+	return f
+}
+
 // leads waits until the router leads to so many nodes at both addresses, and tells after how long.
 func (x *trio) leads(to int, most time.Duration) time.Duration {
 	x.t.Helper()
@@ -101,6 +119,13 @@ func TestBGP(t *testing.T) {
 	s, err := x.status(x.Nodes[0])
 	if err != nil || s.Mode != "bgp" || !s.Owns || len(s.Peers) != 2 || s.Peers[0].State != "established" || s.Peers[1].State != "established" {
 		t.Errorf("status %+v, %v", s, err)
+	}
+	f := x.checks(x.Nodes[0], "--mode", "bgp", "--address", anywhere4, "--bgp-peers", fmt.Sprintf("10.77.0.9=%d,10.77.0.12=%d", routerAS, routerAS))
+	if !f.Routed || f.OnSegment != "" || f.Peers["10.77.0.9:179"] != "" || !strings.Contains(f.Peers["10.77.0.12:179"], "refused") {
+		t.Errorf("what is found on the node: %+v", f)
+	}
+	if f := x.checks(x.Nodes[0], "--mode", "table", "--address", viptest.VIP4.String()); !strings.Contains(f.OnSegment, "in the subnet") {
+		t.Errorf("what is found on the node: %+v", f)
 	}
 	for _, a := range []string{anywhere4, anywhere6} {
 		must(t, x.Client.Do(func() error {

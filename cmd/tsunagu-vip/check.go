@@ -19,10 +19,24 @@ func lookHere(o options) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	facts, err := look.Node(ctx, look.Where{Addresses: o.addresses, Interface: o.device, APIPort: o.apiPort, Root: "/",
-		Socket: filepath.Join(o.runDir, control.SocketName), Secrets: o.keyFiles})
+	w := look.Where{Addresses: o.addresses, Interface: o.device, APIPort: o.apiPort, Root: "/", Socket: filepath.Join(o.runDir, control.SocketName), Secrets: o.keyFiles}
+	switch o.mode {
+	case byTableMode, byBGPMode:
+		w.Routed = true
+		for _, p := range o.bgp.Peers {
+			w.Peers = append(w.Peers, p.Address)
+		}
+	case byObjectMode:
+		w.Kubeconfigs = o.object.kubeconfigs
+	}
+	facts, err := look.Node(ctx, w)
 	if err != nil {
 		return err
+	}
+	if w.Routed {
+		if _, err := aside(o.addresses); err != nil {
+			facts.OnSegment = err.Error()
+		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(facts)
 }

@@ -2,23 +2,18 @@ package main
 
 import (
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/tsunagu-net/tsunagu/vip/precheck"
 	"github.com/tsunagu-net/tsunagu/vip/viptest"
 )
 
@@ -169,16 +164,7 @@ func TestLookAtANode(t *testing.T) {
 	x := newTrio(t, 2)
 	api(t, x.Nodes[0])
 	must(t, viptest.Inside(x.Nodes[1].NS, "ip addr add "+viptest.VIP6.String()+"/128 dev eth0 nodad"))
-	var f precheck.Facts
-	must(t, x.Nodes[0].NS.Do(func() error {
-		c := exec.Command(os.Args[0], "--check", "--address", viptest.VIP4.String()+","+viptest.VIP6.String(), "--run-dir", filepath.Join(x.dir, "run"))
-		c.Env = append(os.Environ(), asProgram+"=1")
-		out, err := c.Output()
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(out, &f)
-	}))
+	f := x.checks(x.Nodes[0], "--address", viptest.VIP4.String()+","+viptest.VIP6.String())
 	if f.Interface != "eth0" || f.Taken[viptest.VIP6] != x.Nodes[1].MAC.String() || f.Taken[viptest.VIP4] != "" || f.NoFence != "" || !slices.Contains(f.Missing, viptest.VIP4) {
 		t.Errorf("%+v", f)
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +23,7 @@ import (
 var vipSecrets = []string{"/etc/kubernetes/pki/sa.key", "/var/lib/rancher/k3s/server/tls/service.key", "/var/lib/rancher/rke2/server/tls/service.key"}
 
 func (a *app) vipCheck() *cobra.Command {
-	var address, device, socket string
+	var address, device, socket, mode, peers string
 	var apiPort uint16
 	c := &cobra.Command{
 		Use: "check", Short: "looks, on a node, whether an address would work there", Args: cobra.NoArgs,
@@ -34,12 +36,29 @@ Exit codes: 0 all is well, 1 an error was found, 4 warnings only.`,
 	c.Flags().StringVar(&device, "interface", "", "interface on the address's segment (default: by the subnet)")
 	c.Flags().StringVar(&socket, "socket", filepath.Join(vipRun, control.SocketName), "control socket of the node's tsunagu-vip")
 	c.Flags().Uint16Var(&apiPort, "api-port", 6443, "port of the API server")
+	c.Flags().StringVar(&mode, "mode", "lease", "as in vip manifest: "+strings.Join(vipModes, ", "))
+	c.Flags().StringVar(&peers, "bgp-peers", "", "the routers, ADDRESS=AS, with --mode=bgp: whether they accept this node's connections")
+	_ = c.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions(vipModes, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.MarkFlagRequired("address")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if _, err := addresses("address", address); err != nil {
 			return err
 		}
-		facts, err := lookVIP(c.Context(), "--check", "--address", address, "--interface", device, "--run-dir", filepath.Dir(socket), "--api-port", fmt.Sprint(apiPort))
+		if !slices.Contains(vipModes, mode) {
+			return usage("--mode is one of "+strings.Join(vipModes, ", "), "--mode: %q is not known", mode)
+		}
+		args := []string{"--check", "--address", address, "--run-dir", filepath.Dir(socket), "--api-port", fmt.Sprint(apiPort)}
+		if device != "" {
+			args = append(args, "--interface", device)
+		}
+		switch mode {
+		case "vrrp": // the same is asked of the segment
+		case "bgp":
+			args = append(args, "--mode", mode, "--bgp-peers", peers)
+		default:
+			args = append(args, "--mode", mode)
+		}
+		facts, err := lookVIP(c.Context(), args...)
 		if err != nil {
 			return err
 		}

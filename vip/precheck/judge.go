@@ -2,7 +2,9 @@ package precheck
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -36,6 +38,15 @@ type Facts struct {
 	Others []string
 	// NoFence says why the kernel cannot hold the fence.
 	NoFence string
+
+	// Routed: every node is to have the addresses, and routers to know it; nothing is asked of a segment. OnSegment says that a segment has them.
+	Routed    bool
+	OnSegment string
+	// Peers are BGP's, and why none of them accepts a connection; "" for one that does.
+	Peers map[string]string
+	// Kubeconfigs are what a Lease would be read with, Kubeconfig the one that is there. No secret is shared with either.
+	Kubeconfigs []string
+	Kubeconfig  string
 }
 
 // Finding is one thing that was looked at.
@@ -51,7 +62,9 @@ func Judge(f Facts) (all []Finding) {
 	say := func(severity, fix, what string, args ...any) {
 		all = append(all, Finding{severity, fmt.Sprintf(what, args...), fix})
 	}
-	if f.NoInterface != "" {
+	if f.Routed {
+		f.routed(say)
+	} else if f.NoInterface != "" {
 		say("error", "name the interface on the address's segment with --interface, or choose an address of a segment that the node is on", "%s", f.NoInterface)
 	} else {
 		say("ok", "", "interface %s", f.Interface)
@@ -64,7 +77,7 @@ func Judge(f Facts) (all []Finding) {
 	}
 	for _, a := range f.Addresses {
 		switch mac := f.Taken[a]; {
-		case f.Interface == "": // nobody could be asked
+		case f.Interface == "": // nobody could be asked, or need be
 		case mac == "":
 			say("ok", "", "nobody answers for %s", a)
 		case f.Runs && f.Owner != "":
@@ -80,6 +93,7 @@ func Judge(f Facts) (all []Finding) {
 		say("ok", "", "the API server's certificate has every address")
 	}
 	switch {
+	case f.Routed, len(f.Kubeconfigs) > 0: // no majority is needed
 	case f.Members == 2:
 		say("warning", "add a third control-plane node, or a witness (tsunagu-vip --weight=0 on any other machine)", "there are 2 control-plane nodes: if either is lost, nobody has the address")
 	case f.Members > 0 && f.Members%2 == 0:
@@ -88,7 +102,12 @@ func Judge(f Facts) (all []Finding) {
 	if f.ServiceLB {
 		say("warning", "start k3s with --disable=servicelb if Services of type LoadBalancer are to be served by something else", "K3s' own load balancer (servicelb) is on: it publishes the nodes' addresses for Services")
 	}
-	if !f.Secret {
+	switch {
+	case f.Routed, f.Kubeconfig != "":
+	case len(f.Kubeconfigs) > 0:
+		say("warning", "nothing, before kubeadm init or the first start of k3s or rke2; else name a kubeconfig whose user may write Leases with --kube-lease-kubeconfig",
+			"no kubeconfig is there yet: %s", strings.Join(f.Kubeconfigs, ", "))
+	case !f.Secret:
 		say("warning", "nothing, before kubeadm init or the first start of k3s or rke2; else name the file with --key-file", "the secret that the control-plane nodes share is not there yet")
 	}
 	for _, o := range f.Others {
@@ -98,6 +117,22 @@ func Judge(f Facts) (all []Finding) {
 		say("error", "use Linux 5.8 or newer, and give the process NET_ADMIN, NET_RAW, BPF and SYS_ADMIN", "the kernel does not hold the fence: %s", f.NoFence)
 	}
 	return all
+}
+
+// routed judges what is told to routers.
+func (f Facts) routed(say func(severity, fix, what string, args ...any)) {
+	if f.OnSegment != "" {
+		say("error", "choose an address of no subnet, or --mode=lease", "%s", f.OnSegment)
+	} else {
+		say("ok", "", "no subnet of this node has the address: routers lead to it")
+	}
+	for _, peer := range slices.Sorted(maps.Keys(f.Peers)) {
+		if why := f.Peers[peer]; why != "" {
+			say("error", "on the router, name this node's address as a neighbour, and open TCP 179 between the two", "router %s accepts no BGP connection from this node: %s", peer, why)
+		} else {
+			say("ok", "", "router %s accepts connections", peer)
+		}
+	}
 }
 
 // sanFix is how to get an address into the API server's certificate.

@@ -25,7 +25,12 @@ func TestJudge(t *testing.T) {
 		"warning K3s' own load balancer":  func(f *Facts) { f.ServiceLB = true },
 		"warning the secret":              func(f *Facts) { f.Secret = false },
 		"warning kube-vip is in":          func(f *Facts) { f.Others = []string{"kube-vip is in /etc"} },
-		"error the kernel does not hold":  func(f *Facts) { f.NoFence = "too old" },
+		"error address 10.0.0.100 is in":  func(f *Facts) { f.Routed, f.Interface, f.OnSegment = true, "", "address 10.0.0.100 is in the subnet" },
+		"error router 10.0.0.1:179 acc": func(f *Facts) {
+			f.Routed, f.Interface, f.Peers = true, "", map[string]string{"10.0.0.1:179": "refused", "10.0.0.2:179": ""}
+		},
+		"warning no kubeconfig is there": func(f *Facts) { f.Kubeconfigs, f.Secret, f.Members = []string{"/etc/x"}, false, 2 },
+		"error the kernel does not hold": func(f *Facts) { f.NoFence = "too old" },
 	} {
 		f := good
 		f.Taken = map[netip.Addr]string{}
@@ -42,6 +47,16 @@ func TestJudge(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("%q is not found", want)
+		}
+	}
+	for _, f := range []Facts{
+		{Addresses: good.Addresses, Routed: true, Peers: map[string]string{"10.0.0.1:179": ""}, Members: 2, API: good.API},
+		{Addresses: good.Addresses, Interface: "eth0", Kubeconfigs: []string{"/etc/x"}, Kubeconfig: "/etc/x", Members: 2, API: good.API},
+	} {
+		for _, x := range Judge(f) {
+			if x.Severity != "ok" {
+				t.Errorf("nothing is wrong, and: %+v", x)
+			}
 		}
 	}
 	f := good

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -32,6 +33,11 @@ type Where struct {
 	// Root is the node's root folder, Socket that of a tsunagu-vip that may run.
 	Root, Socket string
 	Secrets      []string
+	// Routed: nothing is asked of a segment. Peers are BGP's.
+	Routed bool
+	Peers  []netip.AddrPort
+	// Kubeconfigs are what a Lease would be read with; none in other modes.
+	Kubeconfigs []string
 }
 
 // Node gathers the facts.
@@ -44,6 +50,16 @@ func Node(ctx context.Context, w Where) (precheck.Facts, error) {
 		f.Runs, f.Owner, f.Members = true, s.Owner, len(s.Members)
 	}
 	f.certificate(ctx, w)
+	f.Kubeconfigs = w.Kubeconfigs
+	for _, p := range w.Kubeconfigs {
+		if f.Kubeconfig == "" && exists(filepath.Join(w.Root, p)) {
+			f.Kubeconfig = p
+		}
+	}
+	if f.Routed = w.Routed; f.Routed {
+		f.routers(ctx, w.Peers)
+		return precheck.Facts(f), nil
+	}
 	place, err := segment.Locate(w.Interface, w.Addresses)
 	if err != nil {
 		f.NoInterface = err.Error()
@@ -109,6 +125,25 @@ func (f *facts) segment(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// routers are connected to and left at once: one that does not know this node refuses it, or ends the connection before it says a word.
+func (f *facts) routers(ctx context.Context, peers []netip.AddrPort) {
+	f.Peers = map[string]string{}
+	for _, p := range peers {
+		d := net.Dialer{Timeout: 2 * time.Second}
+		c, err := d.DialContext(ctx, "tcp", p.String())
+		if f.Peers[p.String()] = ""; err != nil {
+			f.Peers[p.String()] = err.Error()
+			continue
+		}
+		_ = c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		var b [1]byte
+		if _, err := c.Read(b[:]); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			f.Peers[p.String()] = "it ends the connection at once: " + err.Error()
+		}
+		c.Close()
+	}
 }
 
 // certificate looks at that of the node's API server.
